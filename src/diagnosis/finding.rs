@@ -1,0 +1,192 @@
+//! What a rule says: a verdict of three values, and findings with their exhibits.
+//!
+//! The serialised form of `Finding` is the contract of `report.json`: fields are added, never renamed.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::time::Time;
+
+/// How bad it is for the people who use the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know; nothing is broken by it.
+    Info,
+    /// Something is wrong or soon will be, but users may not feel it yet.
+    Warning,
+    /// Connections fail or are lost.
+    Critical,
+}
+
+/// How sure the rule is of the cause it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Consistent with what is seen; other causes are, too.
+    Low,
+    /// The likely cause; something that would settle it is missing.
+    Medium,
+    /// Nothing contradicts, and the alternatives are ruled out by name.
+    High,
+}
+
+/// Whom a finding is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Subject {
+    /// The client's address as the capture shows it: behind NAT, the NAT's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<IpAddr>,
+    /// The server's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_ip: Option<IpAddr>,
+    /// The server's port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_port: Option<u16>,
+    /// A host that a snapshot describes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// One cell of a finding's table.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Cell {
+    /// A count.
+    Count(u64),
+    /// A measured value.
+    Number(f64),
+    /// A name or a sentence.
+    Text(String),
+}
+
+/// A small table that belongs to a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Column names, with units.
+    pub columns: Vec<String>,
+    /// As many cells a row as there are columns.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A packet or a line that proves something.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Exhibit {
+    /// The `id` of the input in `inputs[]`.
+    pub input: String,
+    /// The packet's number in that input, counted from 1 as Wireshark does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u64>,
+    /// The line's number in that input, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// When, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub time: Option<Time>,
+    /// What it shows, in words.
+    pub text: String,
+}
+
+/// A cause that was weighed and does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RuledOut {
+    /// The cause: a rule's name, or words.
+    pub cause: String,
+    /// What excludes it.
+    pub because: String,
+}
+
+/// What to do, and when it applies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Advice {
+    /// The condition under which it applies (a kernel version, a role); always where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What to do.
+    pub text: String,
+}
+
+/// Which packets prove a finding: all of them, not only the exhibits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Selector {
+    /// What the packets have in common: the client's address, the server's address and port.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The first moment that counts, where not all of the capture does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Time>,
+    /// The last moment that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Time>,
+}
+
+/// One case of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Names the finding inside one report: the rule's code and a running number.
+    pub id: String,
+    /// The rule's code.
+    pub rule: &'static str,
+    /// The rule's name.
+    pub name: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// One line: what is wrong, and where.
+    pub title: String,
+    /// A few sentences: what was seen, and what follows.
+    pub summary: String,
+    /// The capture point it was seen at; absent where snapshots alone show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<String>,
+    /// The first packet that shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub first_time: Option<Time>,
+    /// The last packet that shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_time: Option<Time>,
+    /// The same for the same trouble at another time and on other ephemeral ports.
+    pub fingerprint: String,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// The numbers, by name; the names are part of the contract.
+    pub metrics: BTreeMap<&'static str, f64>,
+    /// Tables that belong to it.
+    pub tables: Vec<Table>,
+    /// At most 20 packets or lines that prove it.
+    pub exhibits: Vec<Exhibit>,
+    /// How many there are altogether.
+    pub exhibits_total: u64,
+    /// All packets that prove it.
+    pub selector: Selector,
+    /// What else could have caused it and did not.
+    pub ruled_out: Vec<RuledOut>,
+    /// What to do.
+    pub advice: Vec<Advice>,
+    /// A Wireshark display filter that shows the packets.
+    pub display_filter: String,
+    /// RFC sections and kernel sources.
+    pub references: Vec<String>,
+}
+
+/// A rule that could not decide.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct NotJudged {
+    /// The rule's code.
+    pub rule: &'static str,
+    /// What is missing or in the way.
+    pub because: String,
+    /// What to record next time, so that it can be decided.
+    pub record_next: String,
+}

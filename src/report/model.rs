@@ -1,0 +1,222 @@
+//! The report as a value: what `report.json` holds, and what every other format renders.
+//!
+//! The serialised form is the contract of schema `lastack-report/1`: fields are added, never renamed.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::diagnosis::{Finding, NotJudged};
+use crate::time::Time;
+
+/// All that a report says.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Report {
+    /// Always `lastack-report/1`.
+    pub schema: &'static str,
+    /// What made it.
+    pub tool: Tool,
+    /// Every threshold in force, by the name of its option.
+    pub options: BTreeMap<&'static str, serde_json::Value>,
+    /// What was given, in the order of reading.
+    pub inputs: Vec<Input>,
+    /// Where it was captured.
+    pub points: Vec<Point>,
+    /// Counts over all points.
+    pub totals: Totals,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// What could not be decided, and why.
+    pub not_judged: Vec<NotJudged>,
+    /// Addresses that opened connections, busiest trouble first; cut after 1000.
+    pub clients: Vec<Client>,
+    /// Server sockets, busiest first; cut after 1000.
+    pub services: Vec<Service>,
+    /// What hosts said of themselves.
+    pub hosts: Vec<serde_json::Value>,
+    /// Unanswered SYN segments by the cause they are attributed to.
+    pub syn_causes: BTreeMap<String, u64>,
+    /// The pictures that belong to it.
+    pub charts: Vec<ChartEntry>,
+}
+
+/// Name and version of this program.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Tool {
+    /// `lastack`.
+    pub name: &'static str,
+    /// As in its package.
+    pub version: &'static str,
+}
+
+/// One file, archive member or stream.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Input {
+    /// Names it inside this report: `i1`, `i2`, …
+    pub id: String,
+    /// As given; members as `a.tar!b.pcap`.
+    pub name: String,
+    /// `capture`, `snapshot` or `other`.
+    pub kind: &'static str,
+    /// `pcap`, `pcapng`, `snoop`, or a snapshot format; absent for kind `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Null unless asked for.
+    pub digest: Option<String>,
+    /// What a capture holds.
+    #[serde(flatten)]
+    pub capture: Option<CaptureFacts>,
+}
+
+/// What was read of one capture.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CaptureFacts {
+    /// The capture point it belongs to.
+    pub point: String,
+    /// Frames read.
+    pub packets: u64,
+    /// TCP segments among them.
+    pub segments: u64,
+    /// Packets that took the complete decode path instead of the thin one.
+    pub slow_path: u64,
+    /// The first packet's time.
+    #[schemars(with = "Option<String>")]
+    pub first_packet: Option<Time>,
+    /// The last packet's time.
+    #[schemars(with = "Option<String>")]
+    pub last_packet: Option<Time>,
+    /// Link types by name.
+    pub link_types: Vec<String>,
+    /// Counts of TCP segments.
+    pub tcp: TcpCounts,
+    /// Packets that were seen twice and counted once.
+    pub duplicates: u64,
+    /// What was passed over, and why.
+    pub skipped: Vec<Skipped>,
+    /// Null, or where and why reading ended early.
+    pub truncated: Option<String>,
+}
+
+/// TCP segments by their flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TcpCounts {
+    /// Socket pairs.
+    pub streams: u64,
+    /// SYN without ACK.
+    pub syn: u64,
+    /// SYN with ACK.
+    pub synack: u64,
+    /// FIN.
+    pub fin: u64,
+    /// RST.
+    pub rst: u64,
+}
+
+/// Frames passed over for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Skipped {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first_frame: u64,
+}
+
+/// A capture point: one file, or one rotated set.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Point {
+    /// Names it inside this report: `p1`, `p2`, …
+    pub id: String,
+    /// The inputs it was read from, by `id`.
+    pub inputs: Vec<String>,
+    /// Its first packet's time.
+    #[schemars(with = "Option<String>")]
+    pub first_packet: Option<Time>,
+    /// Its last packet's time.
+    #[schemars(with = "Option<String>")]
+    pub last_packet: Option<Time>,
+    /// Connections seen there.
+    pub connections: u64,
+}
+
+/// Counts over all points.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Totals {
+    /// Frames read.
+    pub packets: u64,
+    /// TCP segments.
+    pub segments: u64,
+    /// Incarnations of socket pairs.
+    pub connections: u64,
+    /// Attempts to open: SYNs with one ISN on one socket pair.
+    pub attempts: u64,
+    /// Attempts that drew no SYN-ACK, challenge ACK or RST.
+    pub attempts_unanswered: u64,
+    /// Socket pairs used again after a TIME-WAIT.
+    pub reuses: u64,
+    /// Connections by how they opened.
+    pub opens: BTreeMap<&'static str, u64>,
+    /// Connections by how they closed.
+    pub closes: BTreeMap<&'static str, u64>,
+}
+
+/// One address that opened connections.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Client {
+    /// Its address as the capture shows it.
+    pub ip: IpAddr,
+    /// Attempts it made.
+    pub attempts: u64,
+    /// Attempts that drew no answer.
+    pub attempts_unanswered: u64,
+    /// Attempts answered by RST.
+    pub refused: u64,
+    /// Connections that opened.
+    pub opened: u64,
+    /// Client clocks told apart behind it; 0 where none can be told.
+    pub clocks: u64,
+}
+
+/// One server socket.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Service {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Client addresses that tried it.
+    pub clients: u64,
+    /// Connections, opened or not.
+    pub connections: u64,
+    /// Attempts to open.
+    pub attempts: u64,
+    /// Attempts that drew no answer.
+    pub attempts_unanswered: u64,
+    /// Attempts answered by RST.
+    pub refused: u64,
+    /// Closed first by the client.
+    pub client_closes: u64,
+    /// Closed first by the server: it held TIME-WAIT where both FINs were acknowledged.
+    pub server_closes: u64,
+    /// Ended by RST.
+    pub resets: u64,
+}
+
+/// One picture of the report.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ChartEntry {
+    /// The file's name beside `report.json`, without its ending.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// The same in words, for people who cannot see it.
+    pub alt: String,
+    /// The finding it belongs to, by `id`; absent for pictures of the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+}
