@@ -1,0 +1,679 @@
+//! What follows from a record: pure functions of what was seen.
+//!
+//! The words are those of the connection table; each function says which observation decides.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::record::{More, Record, State};
+use super::{History, Side, SynFate, Tracked};
+use crate::segment::{SeqNumber, TsVal, Tunnel};
+use crate::time::{Span, Time};
+
+/// One incarnation of a socket pair, with all that follows from what was seen of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection<'a> {
+    tracked: &'a Tracked,
+    record: &'a Record,
+    index: u32,
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Socket {
+    /// Address; IPv4-mapped ones are shown as IPv4.
+    pub ip: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.port),
+            IpAddr::V6(ip) => write!(f, "[{ip}]:{}", self.port),
+        }
+    }
+}
+
+/// How an incarnation opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Opened {
+    /// SYN, SYN-ACK and ACK seen.
+    Handshake,
+    /// Both sent SYN (RFC 9293 section 3.5).
+    Simultaneous,
+    /// SYN and SYN-ACK only.
+    HalfOpen,
+    /// SYN, SYN-ACK, then the client's RST.
+    Aborted,
+    /// SYN only.
+    Unanswered,
+    /// SYN, then RST.
+    Refused,
+    /// SYN, then an ICMP error.
+    Unreachable,
+    /// SYN answered by an ACK that is no SYN-ACK, and never opened.
+    Challenged,
+    /// No SYN seen.
+    BeforeCapture,
+}
+
+/// How an incarnation closed: the first of these that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Close {
+    /// Never opened.
+    None,
+    /// A FIN, and a RST before both FINs were acknowledged.
+    FinReset,
+    /// A RST, no FIN.
+    Reset,
+    /// Two FINs, neither acknowledges the other.
+    FinSimultaneous,
+    /// Two FINs.
+    Fin,
+    /// One FIN, acknowledged.
+    HalfClosed,
+    /// One FIN, never acknowledged.
+    FinUnanswered,
+    /// Data retransmitted into silence.
+    DataUnanswered,
+    /// None of these.
+    Open,
+}
+
+/// Neither end, one, or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Who {
+    /// Neither.
+    None,
+    /// The client.
+    Client,
+    /// The server.
+    Server,
+    /// Both.
+    Both,
+}
+
+/// What a socket pair's reuse drew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReuseOutcome {
+    /// SYN-ACK at once, or after a retransmission.
+    Accepted,
+    /// Challenge ACK, then SYN-ACK.
+    ChallengedThenAccepted,
+    /// Challenge ACK only.
+    Challenged,
+    /// RST.
+    Refused,
+    /// Nothing.
+    Unanswered,
+}
+
+/// What was seen of one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Segments sent.
+    pub packets: u64,
+    /// Octets of data sent, retransmissions included.
+    pub bytes: u64,
+    /// Its first FIN.
+    pub first_fin: Option<Time>,
+    /// The last copy of its FIN before that was acknowledged.
+    pub fin: Option<Time>,
+    /// The first ACK of its FIN.
+    pub fin_acked: Option<Time>,
+    /// Time to live of its SYN or SYN-ACK; 0 where neither was seen.
+    pub ttl: u8,
+}
+
+/// What the active closer could remember of its peer's clock (`tcp_remember_stamp`, net/ipv4/tcp_ipv4.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// When.
+    pub at: Time,
+    /// The peer's TSval.
+    pub tsval: TsVal,
+    /// The frame of the connection's last packet: close to the one that taught it.
+    pub side: Side,
+}
+
+/// One SYN segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Syn<'a> {
+    /// The connection that it tries to open.
+    pub connection: Connection<'a>,
+    /// Its frame, counted from 0 at its capture point.
+    pub frame: u64,
+    /// When.
+    pub at: Time,
+    /// Initial sequence number.
+    pub isn: SeqNumber,
+    /// TSval, where it carries timestamps.
+    pub tsval: Option<TsVal>,
+    /// Whether it repeats an earlier SYN of its attempt.
+    pub retransmission: bool,
+    /// What became of it.
+    pub fate: SynFate,
+    /// An old duplicate: the connection had been opened already.
+    pub stale: bool,
+    /// Sent by the connection's server, in a simultaneous open.
+    pub by_server: bool,
+}
+
+impl Opened {
+    /// As the connection table spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Simultaneous => "simultaneous",
+            Self::HalfOpen => "half-open",
+            Self::Aborted => "aborted",
+            Self::Unanswered => "unanswered",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Challenged => "challenged",
+            Self::BeforeCapture => "before-capture",
+        }
+    }
+}
+
+impl Close {
+    /// As the connection table spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::FinReset => "fin-reset",
+            Self::Reset => "reset",
+            Self::FinSimultaneous => "fin-simultaneous",
+            Self::Fin => "fin",
+            Self::HalfClosed => "half-closed",
+            Self::FinUnanswered => "fin-unanswered",
+            Self::DataUnanswered => "data-unanswered",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl Who {
+    /// As the connection table spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Both => "both",
+        }
+    }
+
+    const fn one(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client,
+            Side::Server => Self::Server,
+        }
+    }
+
+    /// Whether `side` is meant.
+    #[must_use]
+    pub fn includes(self, side: Side) -> bool {
+        self == Self::Both || self == Self::one(side)
+    }
+}
+
+impl ReuseOutcome {
+    /// As the connection table spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::ChallengedThenAccepted => "challenged-then-accepted",
+            Self::Challenged => "challenged",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+impl Tracked {
+    /// All connections of the shard, in order of their first packets.
+    pub fn connections(&self) -> impl ExactSizeIterator<Item = Connection<'_>> {
+        self.records.iter().enumerate().map(|(index, record)| self.view(index, record))
+    }
+
+    /// The connection with an index.
+    #[must_use]
+    pub fn connection(&self, index: u32) -> Option<Connection<'_>> {
+        self.records.get(index as usize).map(|record| self.view(index as usize, record))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Every SYN segment that opened a record or came later; not in frame order.
+    pub fn syns(&self) -> impl Iterator<Item = Syn<'_>> {
+        let first = self.connections().filter_map(|connection| connection.first_syn());
+        first.chain(self.later_syns())
+    }
+
+    /// SYN segments that are not the first packet of their connection.
+    pub fn later_syns(&self) -> impl Iterator<Item = Syn<'_>> {
+        self.syns.iter().filter_map(|event| {
+            let connection = self.connection(event.record)?;
+            Some(Syn {
+                connection,
+                frame: event.frame,
+                at: event.at,
+                isn: event.isn,
+                tsval: event.tsval,
+                retransmission: !event.by_server,
+                fate: event.fate,
+                stale: event.stale,
+                by_server: event.by_server,
+            })
+        })
+    }
+
+    /// Exchanges client and server of every record for which `wrong` holds, where the client was a guess.
+    pub fn turn_round(&mut self, wrong: impl Fn(Socket, Socket, u16) -> bool) {
+        let guessed: Vec<usize> = self
+            .connections()
+            .enumerate()
+            .filter(|(_, c)| c.record.state.has(State::CLIENT_GUESSED) && wrong(c.client(), c.server(), c.point()))
+            .map(|(index, _)| index)
+            .collect();
+        for index in guessed {
+            let Some(record) = self.records.get_mut(index) else { continue };
+            record.swap_sides();
+            if record.state.has(State::WIDE) {
+                let place = record.addresses.first().copied().unwrap_or(0) as usize;
+                if let Some(pair) = self.wide.get_mut(place) {
+                    pair.addresses.swap(0, 1);
+                }
+            }
+        }
+    }
+
+    fn view<'a>(&'a self, index: usize, record: &'a Record) -> Connection<'a> {
+        Connection { tracked: self, record, index: u32::try_from(index).unwrap_or(u32::MAX) }
+    }
+}
+
+impl<'a> Connection<'a> {
+    /// The index of its record within its shard.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+
+    /// The number of its capture point, from 0.
+    #[must_use]
+    pub const fn point(self) -> u16 {
+        self.record.point
+    }
+
+    /// The client's socket.
+    #[must_use]
+    pub fn client(self) -> Socket {
+        self.socket(Side::Client)
+    }
+
+    /// The server's socket.
+    #[must_use]
+    pub fn server(self) -> Socket {
+        self.socket(Side::Server)
+    }
+
+    /// The socket of one side.
+    #[must_use]
+    pub fn socket(self, side: Side) -> Socket {
+        let [client, server] = self.record.ports;
+        Socket { ip: self.ip(side), port: if side == Side::Client { client } else { server } }
+    }
+
+    fn ip(self, side: Side) -> IpAddr {
+        let [client, server] = self.record.addresses;
+        if self.record.state.has(State::WIDE) {
+            let pair = self.tracked.wide.get(client as usize);
+            let address = pair.and_then(|pair| pair.addresses.get(side.index())).copied().unwrap_or_default();
+            return IpAddr::V6(Ipv6Addr::from(address)).to_canonical();
+        }
+        IpAddr::V4(Ipv4Addr::from(if side == Side::Client { client } else { server }))
+    }
+
+    /// The tunnel that carries it.
+    #[must_use]
+    pub fn tunnel(self) -> Option<&'a Tunnel> {
+        let wide = self.record.state.has(State::WIDE).then(|| self.tracked.wide.get(*self.record.addresses.first()? as usize))??;
+        self.tracked.tunnels.get((wide.tunnel as usize).checked_sub(1)?)
+    }
+
+    /// The incarnation of the socket pair before this one.
+    #[must_use]
+    pub fn previous(self) -> Option<Connection<'a>> {
+        self.tracked.connection(self.record.previous.checked_sub(1)?)
+    }
+
+    /// First packet: its frame at its capture point, counted from 0, and its time.
+    #[must_use]
+    pub const fn first(self) -> (u64, Time) {
+        (self.record.first_frame, self.record.first_at)
+    }
+
+    /// Last packet: its frame at its capture point, counted from 0, and its time.
+    #[must_use]
+    pub const fn last(self) -> (u64, Time) {
+        (self.record.last_frame, self.record.last_at)
+    }
+
+    /// SYN segments of the client and server.
+    #[must_use]
+    pub const fn syn_count(self) -> u64 {
+        self.record.syn_count as u64
+    }
+
+    /// SYN-ACK segments; stops at 255.
+    #[must_use]
+    pub const fn syn_ack_count(self) -> u64 {
+        self.record.syn_ack_count as u64
+    }
+
+    /// From the first SYN to the ACK that completed the handshake.
+    #[must_use]
+    pub fn handshake(self) -> Option<Span> {
+        let micros = self.record.handshake;
+        (micros != u32::MAX).then(|| Span(i64::from(micros).saturating_mul(1000)))
+    }
+
+    /// The client's initial sequence number, where its SYN or the SYN-ACK was seen.
+    #[must_use]
+    pub fn client_isn(self) -> Option<SeqNumber> {
+        let known = self.record.state.any(State::SYN | State::SYN_ACK << 1);
+        known.then_some(self.record.isn).and_then(|isn| isn.first().copied())
+    }
+
+    /// The server's initial sequence number, where its SYN-ACK was seen.
+    #[must_use]
+    pub fn server_isn(self) -> Option<SeqNumber> {
+        let known = self.record.state.has(State::SYN_ACK << 1);
+        known.then_some(self.record.isn).and_then(|isn| isn.last().copied())
+    }
+
+    /// TSval of the first SYN.
+    #[must_use]
+    pub fn syn_tsval(self) -> Option<TsVal> {
+        self.record.state.has(State::SYN_TIMESTAMP).then_some(self.record.syn_tsval)
+    }
+
+    /// TSval of the SYN-ACK.
+    #[must_use]
+    pub fn syn_ack_tsval(self) -> Option<TsVal> {
+        self.record.state.has(State::SYN_ACK_TIMESTAMP).then_some(self.record.syn_ack_tsval)
+    }
+
+    /// What tells the client's stack apart: TTL, option layout, MSS and window scale of its SYN.
+    #[must_use]
+    pub fn client_stack(self) -> (u8, u32, u16, u8) {
+        let [ttl, _] = self.record.ttl;
+        (ttl, self.record.layout, self.record.mss, self.record.window_scale)
+    }
+
+    /// The first SYN, where the capture shows it as the first packet.
+    #[must_use]
+    pub fn first_syn(self) -> Option<Syn<'a>> {
+        let record = self.record;
+        record.state.has(State::OPENED_BY_SYN).then(|| Syn {
+            connection: self,
+            frame: record.first_frame,
+            at: record.first_at,
+            isn: self.client_isn().unwrap_or_default(),
+            tsval: self.syn_tsval(),
+            retransmission: false,
+            fate: SynFate::from_bits(record.more.0 & More::FATE),
+            stale: false,
+            by_server: false,
+        })
+    }
+
+    /// How it opened.
+    #[must_use]
+    pub fn opened(self) -> Opened {
+        let state = self.record.state;
+        if state.has(State::SYN | State::SYN << 1) {
+            return Opened::Simultaneous;
+        }
+        if !state.any(State::SYN | State::SYN << 1) {
+            return Opened::BeforeCapture;
+        }
+        if state.any(State::SYN_ACK << 1 | State::SYN_ACK_IMPLIED) {
+            return match (state.has(State::ESTABLISHED), state.has(State::ABORTED)) {
+                (true, _) => Opened::Handshake,
+                (false, true) => Opened::Aborted,
+                (false, false) => Opened::HalfOpen,
+            };
+        }
+        let answers = [(State::REFUSED, Opened::Refused), (State::UNREACHABLE, Opened::Unreachable), (State::CHALLENGED, Opened::Challenged)];
+        answers.into_iter().find(|(bit, _)| state.has(*bit)).map_or(Opened::Unanswered, |(_, opened)| opened)
+    }
+
+    /// Whether it ever carried, or could carry, data.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self.opened(), Opened::Handshake | Opened::Simultaneous | Opened::BeforeCapture)
+    }
+
+    /// How it closed.
+    #[must_use]
+    pub fn close(self) -> Close {
+        let state = self.record.state;
+        if !self.is_open() {
+            return Close::None;
+        }
+        let (reset, fins) = (state.any(State::RST | State::RST << 1), state.0 >> 4 & 3);
+        match (fins, reset) {
+            (0, true) => Close::Reset,
+            (_, true) => Close::FinReset,
+            (3, false) if state.has(State::SIMULTANEOUS_CLOSE) => Close::FinSimultaneous,
+            (3, false) => Close::Fin,
+            (0, false) if self.record.silent.iter().any(|count| *count >= SILENCE) => Close::DataUnanswered,
+            (0, false) => Close::Open,
+            _ if state.any(State::FIN_ACKED | State::FIN_ACKED << 1) => Close::HalfClosed,
+            _ => Close::FinUnanswered,
+        }
+    }
+
+    /// Who sent the first FIN, or the first RST where no FIN came.
+    #[must_use]
+    pub fn active_closer(self) -> Who {
+        match self.close() {
+            Close::None | Close::Open | Close::DataUnanswered => Who::None,
+            Close::FinSimultaneous => Who::Both,
+            Close::Reset => self.reset_by(),
+            _ => self.first_fin().map_or(Who::None, Who::one),
+        }
+    }
+
+    fn first_fin(self) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| self.record.state.of(State::FIRST_FIN, *side))
+    }
+
+    /// Who sent the RST that ended or refused it.
+    #[must_use]
+    pub fn reset_by(self) -> Who {
+        let state = self.record.state;
+        match Side::BOTH.into_iter().find(|side| state.of(State::RST, *side)) {
+            Some(side) => Who::one(side),
+            None if self.opened() == Opened::Refused => Who::Server,
+            None => Who::None,
+        }
+    }
+
+    /// When it was reset or refused.
+    #[must_use]
+    pub fn reset_at(self) -> Option<Time> {
+        known(self.record.rst_at)
+    }
+
+    /// Who holds TIME-WAIT: the active closer, once the peer's FIN was acknowledged (RFC 9293 section 3.6).
+    #[must_use]
+    pub fn time_wait_side(self) -> Who {
+        let acked = |side: Side| self.record.state.of(State::FIN_ACKED, side);
+        match self.close() {
+            Close::FinSimultaneous if acked(Side::Client) && acked(Side::Server) => Who::Both,
+            Close::Fin => self.first_fin().filter(|side| acked(side.other())).map_or(Who::None, Who::one),
+            _ => Who::None,
+        }
+    }
+
+    /// The active closer's first ACK of the peer's FIN; where both hold TIME-WAIT, the later of the two.
+    #[must_use]
+    pub fn time_wait_from(self) -> Option<Time> {
+        let [client, server] = self.record.fin_acked_at;
+        match self.time_wait_side() {
+            Who::None => None,
+            Who::Client => known(server),
+            Who::Server => known(client),
+            Who::Both => known(client.max(server)),
+        }
+    }
+
+    /// Who sits, or sat, in CLOSE-WAIT: the end that acknowledged the first FIN.
+    #[must_use]
+    pub fn close_wait_side(self) -> Who {
+        match self.close() {
+            Close::Fin | Close::HalfClosed | Close::FinReset => {
+                let passive = self.first_fin().filter(|side| self.record.state.of(State::FIN_ACKED, *side));
+                passive.map_or(Who::None, |side| Who::one(side.other()))
+            }
+            _ => Who::None,
+        }
+    }
+
+    /// From the last copy of the peer's FIN before its first ACK to the own FIN, else the RST, else `end`.
+    #[must_use]
+    pub fn close_wait(self, end: Time) -> Option<Span> {
+        let active = self.first_fin().filter(|_| self.close_wait_side() != Who::None)?;
+        let from = self.endpoint(active).fin?;
+        Some(self.passive_fin(active).or(self.reset_at()).unwrap_or(end).since(from))
+    }
+
+    /// From the ACK of the active closer's FIN to the peer's FIN, else the RST, else `end`.
+    #[must_use]
+    pub fn fin_wait_2(self, end: Time) -> Option<Span> {
+        let active = self.first_fin().filter(|_| self.close_wait_side() != Who::None)?;
+        let from = self.endpoint(active).fin_acked?;
+        let span = self.passive_fin(active).or(self.reset_at()).unwrap_or(end).since(from);
+        (span.0 >= 0).then_some(span)
+    }
+
+    fn passive_fin(self, active: Side) -> Option<Time> {
+        self.endpoint(active.other()).first_fin
+    }
+
+    /// What was seen of one end.
+    #[must_use]
+    pub fn endpoint(self, side: Side) -> Endpoint {
+        let record = self.record;
+        let of = |pair: [Time; 2]| pair.get(side.index()).copied().and_then(known);
+        let fin = of(record.fin_at).filter(|_| record.state.of(State::FIN, side));
+        let span = record.fin_span.get(side.index()).map_or(0, |micros| i64::from(*micros) * 1000);
+        let low = record.bytes.get(side.index()).copied().unwrap_or(0);
+        let high = record.bytes_high.get(side.index()).copied().unwrap_or(0);
+        Endpoint {
+            packets: record.packets.get(side.index()).map_or(0, |packets| u64::from(*packets)),
+            bytes: u64::from(high) << 32 | u64::from(low),
+            first_fin: fin.map(|at| at.minus(Span(span))),
+            fin,
+            fin_acked: of(record.fin_acked_at),
+            ttl: record.ttl.get(side.index()).copied().unwrap_or(0),
+        }
+    }
+
+    /// What the active closer could remember of its peer's clock: with the ACK of its FIN (an orphan enters
+    /// FIN-WAIT-2 as a TIME-WAIT socket), and with the peer's FIN.
+    #[must_use]
+    pub fn learnt(self) -> [Option<Learnt>; 2] {
+        let Some(side) = self.first_fin() else { return [None; 2] };
+        let [with_ack, with_fin] = self.record.learnt;
+        let of = |mask: u16, at: Option<Time>, tsval: TsVal| {
+            at.filter(|_| self.record.more.has(mask)).map(|at| Learnt { at, tsval, side })
+        };
+        [
+            of(More::LEARNT_ACK, self.endpoint(side).fin_acked, with_ack),
+            of(More::LEARNT_FIN, self.endpoint(side.other()).first_fin, with_fin),
+        ]
+    }
+
+    /// The history string.
+    #[must_use]
+    pub const fn history(self) -> History {
+        self.record.history
+    }
+
+    /// A SYN-ACK was repeated although the client had acknowledged it.
+    #[must_use]
+    pub fn syn_ack_after_ack(self) -> bool {
+        self.record.more.has(More::SYN_ACK_AFTER_ACK)
+    }
+
+    /// The client's first data was repeated before the server acknowledged any.
+    #[must_use]
+    pub fn early_retransmission(self) -> bool {
+        self.record.more.has(More::EARLY_RETRANSMISSION)
+    }
+
+    /// A RST came after both FINs were acknowledged (RFC 1337).
+    #[must_use]
+    pub fn late_rst(self) -> bool {
+        self.record.more.has(More::LATE_RST)
+    }
+
+    /// A zero window was announced.
+    #[must_use]
+    pub fn zero_window(self) -> bool {
+        self.record.more.has(More::ZERO_WINDOW)
+    }
+
+    /// Its SYN drew a challenge ACK.
+    #[must_use]
+    pub fn challenged(self) -> bool {
+        self.record.state.has(State::CHALLENGED)
+    }
+
+    /// Where the incarnation before left a TIME-WAIT: how long after its start this one's first SYN came, and
+    /// what that drew.
+    #[must_use]
+    pub fn reuse(self) -> Option<(Span, ReuseOutcome)> {
+        let from = self.previous()?.time_wait_from()?;
+        let syn = self.first_syn()?;
+        let accepted = !matches!(self.opened(), Opened::Unanswered | Opened::Refused | Opened::Unreachable | Opened::Challenged);
+        let outcome = match (self.challenged(), accepted) {
+            (true, true) => ReuseOutcome::ChallengedThenAccepted,
+            (false, true) => ReuseOutcome::Accepted,
+            (_, false) if self.opened() == Opened::Refused => ReuseOutcome::Refused,
+            (true, false) => ReuseOutcome::Challenged,
+            (false, false) => ReuseOutcome::Unanswered,
+        };
+        Some((syn.at.since(from), outcome))
+    }
+}
+
+/// Retransmissions without a word from the peer before data counts as unanswered: one may be the last packet
+/// of a capture that was stopped.
+const SILENCE: u8 = 2;
+
+/// Times that were never set are `Time::MIN`.
+fn known(at: Time) -> Option<Time> {
+    (at != Time::MIN).then_some(at)
+}

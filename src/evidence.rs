@@ -1,0 +1,132 @@
+//! All that a rule may look at: inputs, capture points, connections and SYNs, merged from all shards.
+//!
+//! `Evidence` is a value that merges: shards of one machine, or parts from many, give the same whole. Nothing in it
+//! depends on the number of shards; connections are walked in order of capture point and first frame.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashSet;
+
+use crate::connection::{Connection, Opened, Socket, Tracked};
+use crate::ingest::{Capture, Input, Kind, Parts};
+use crate::segment::Echo;
+use crate::time::Time;
+
+/// Everything that was observed and claimed.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// In the order of reading.
+    pub inputs: Vec<Input>,
+    /// In the order of their first input.
+    pub points: Vec<Point>,
+    /// Connections and SYNs, in parts by socket pair.
+    pub shards: Vec<Tracked>,
+    /// Echo requests and replies: capture point, message, frame at the point from 0.
+    pub echoes: Vec<(u16, Echo, u64)>,
+}
+
+/// A capture point: one file, or one rotated set.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// Numbers of its inputs, in time order.
+    pub inputs: Vec<usize>,
+    /// The first packet's time; [`Time::MAX`] where there is none.
+    pub first_at: Time,
+    /// The last packet's time; [`Time::MIN`] where there is none.
+    pub last_at: Time,
+}
+
+impl Evidence {
+    /// Joins what all captures gave.
+    #[must_use]
+    pub fn new(inputs: Vec<Input>, parts: Parts) -> Self {
+        let mut evidence = Self { points: points(&inputs), inputs, shards: parts.shards, echoes: parts.echoes };
+        evidence.turn_guessed_clients();
+        evidence
+    }
+
+    /// All connections by capture point and first frame: the shard, and the connection.
+    pub fn connections(&self) -> impl Iterator<Item = (usize, Connection<'_>)> {
+        let mut cursors: Vec<_> = self.shards.iter().map(|shard| shard.connections().peekable()).collect();
+        let mut heads = BinaryHeap::new();
+        for (shard, cursor) in cursors.iter_mut().enumerate() {
+            heads.extend(cursor.peek().map(|next| Reverse((place(*next), shard))));
+        }
+        std::iter::from_fn(move || {
+            let Reverse((_, shard)) = heads.pop()?;
+            let cursor = cursors.get_mut(shard)?;
+            let connection = cursor.next()?;
+            heads.extend(cursor.peek().map(|next| Reverse((place(*next), shard))));
+            Some((shard, connection))
+        })
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.shards.iter().map(Tracked::len).sum()
+    }
+
+    /// The last packet's time at a capture point.
+    #[must_use]
+    pub fn end_of(&self, point: u16) -> Time {
+        self.points.get(usize::from(point)).map_or(Time::MIN, |point| point.last_at)
+    }
+
+    /// The input that holds a frame of a capture point (counted from 0), and the frame's number in it from 1.
+    #[must_use]
+    pub fn locate(&self, point: u16, frame: u64) -> (usize, u64) {
+        let inputs = self.points.get(usize::from(point)).map_or(&[][..], |point| point.inputs.as_slice());
+        let bases = inputs.iter().map(|input| (*input, self.capture(*input).map_or(0, |capture| capture.base)));
+        let (input, base) = bases.take_while(|(_, base)| *base <= frame).last().unwrap_or((0, 0));
+        (input, frame - base + 1)
+    }
+
+    /// The capture that an input is.
+    #[must_use]
+    pub fn capture(&self, input: usize) -> Option<&Capture> {
+        match &self.inputs.get(input)?.kind {
+            Kind::Capture(capture) => Some(capture),
+            Kind::Other => None,
+        }
+    }
+
+    /// Where no SYN was captured, the end that is a known listener is the server; the port decided so far.
+    fn turn_guessed_clients(&mut self) {
+        let listeners: HashSet<(u16, Socket)> = self
+            .shards
+            .iter()
+            .flat_map(Tracked::connections)
+            .filter(|c| !matches!(c.opened(), Opened::BeforeCapture | Opened::Unanswered | Opened::Unreachable | Opened::Refused))
+            .map(|c| (c.point(), c.server()))
+            .collect();
+        if listeners.is_empty() {
+            return;
+        }
+        let wrong = |client, server, point| listeners.contains(&(point, client)) && !listeners.contains(&(point, server));
+        self.shards.iter_mut().for_each(|shard| shard.turn_round(wrong));
+    }
+}
+
+fn place(connection: Connection<'_>) -> (u16, u64) {
+    (connection.point(), connection.first().0)
+}
+
+/// Capture points from the inputs that name them.
+fn points(inputs: &[Input]) -> Vec<Point> {
+    let mut points: Vec<Point> = Vec::new();
+    for (number, input) in inputs.iter().enumerate() {
+        let Kind::Capture(capture) = &input.kind else { continue };
+        let place = usize::from(capture.point);
+        while points.len() <= place {
+            points.push(Point { inputs: Vec::new(), first_at: Time::MAX, last_at: Time::MIN });
+        }
+        if let Some(point) = points.get_mut(place) {
+            point.inputs.push(number);
+            point.first_at = point.first_at.min(capture.frames.first_at);
+            point.last_at = point.last_at.max(capture.frames.last_at);
+        }
+    }
+    points
+}

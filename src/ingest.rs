@@ -1,0 +1,218 @@
+//! Capture files through decoders and trackers, on all cores: the only place with threads.
+//!
+//! A regular file is cut into blocks at fixed offsets, read with `pread` into buffers that are used again. Each
+//! block of a window guesses where its first record begins and decodes from there, all at once; then the guesses
+//! are checked in order: block *k* must end exactly where block *k+1* began, or *k+1* is decoded again. That is
+//! exact whatever was guessed, by induction from the file's header. After several misses the starts are found by
+//! walking record headers first. Compressed files and pipes come as exact pieces from one reader thread.
+//!
+//! Then every shard's tracker takes its segments of the window's blocks, in order, side by side with the others.
+
+mod file;
+mod inputs;
+mod stream;
+
+pub use inputs::{Input, Kind, Reading, read};
+
+use std::io::Read;
+
+use rayon::prelude::*;
+
+use crate::capture::pcap::Pcap;
+use crate::capture::pcapng::Pcapng;
+use crate::capture::{Blind, Format, Stop, Walked};
+use crate::connection::{Tracked, Tracker};
+use crate::segment::{Batch, Decoder, Echo, Frames, PairHasher, SHARDS};
+
+/// Octets of a block: small enough for a core's own cache.
+const BLOCK: usize = 512 * 1024;
+/// A chain of records must be at least this long before a guessed boundary is believed: long enough that
+/// captures inside captured payloads do not pass for the capture itself.
+const SPAN: usize = 128 * 1024;
+/// Octets at the start of a file that are looked at before any block.
+const HEAD: usize = 16 * 1024;
+/// Wrong guesses after which starts are found by walking.
+const MISSES_ALLOWED: u32 = 16;
+
+/// What one capture came to.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// `pcap` or `pcapng`.
+    pub format: &'static str,
+    /// The number of its capture point, from 0.
+    pub point: u16,
+    /// Frames at the capture point before this capture's first.
+    pub base: u64,
+    /// Counts.
+    pub frames: Frames,
+    /// Where and why reading ended early.
+    pub truncated: Option<String>,
+    /// Octets read, after decompression.
+    pub bytes: u64,
+}
+
+/// Decoders and trackers of one run.
+pub struct Pipeline<'a> {
+    pool: rayon::ThreadPool,
+    hasher: PairHasher,
+    trackers: Vec<Tracker>,
+    echoes: Vec<(u16, Echo, u64)>,
+    slots: Vec<Slot>,
+    point: u16,
+    /// Told how many octets have been read, from time to time.
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// One block on its way: its octets, and what they gave.
+#[derive(Default)]
+struct Slot {
+    buffer: Vec<u8>,
+    batch: Batch,
+    /// Offset in the file of the first record, guessed or known.
+    start: u64,
+    /// Offset in the file of the first record behind the block.
+    end: u64,
+    stop: Option<Stop>,
+}
+
+/// A run could not get its threads.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start {threads} threads: {source}")]
+pub struct NoThreads {
+    threads: usize,
+    source: rayon::ThreadPoolBuildError,
+}
+
+/// What all captures gave, before anything joins it.
+#[derive(Debug)]
+pub struct Parts {
+    /// One part a shard.
+    pub shards: Vec<Tracked>,
+    /// Echo requests and replies: capture point, message, frame at the point from 0.
+    pub echoes: Vec<(u16, Echo, u64)>,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Prepares `threads` threads; 0 means one a core.
+    ///
+    /// # Errors
+    /// If the operating system refuses the threads.
+    pub fn new(threads: usize, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Self, NoThreads> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| NoThreads { threads, source })?;
+        // A few blocks a thread keep all of them busy until the window ends.
+        let window = (pool.current_num_threads() * 6).clamp(8, 64);
+        let slots = (0..window).map(|_| Slot::default()).collect();
+        let trackers = (0..SHARDS).map(|_| Tracker::default()).collect();
+        Ok(Self { pool, hasher: PairHasher::default(), trackers, echoes: Vec::new(), slots, point: 0, progress })
+    }
+
+    /// Goes on at another capture point.
+    pub fn begin_point(&mut self, point: u16) {
+        self.point = point;
+        self.trackers.iter_mut().for_each(|tracker| tracker.begin_point(point));
+    }
+
+    /// Reads a regular file; `None` where its first octets are no capture's.
+    /// Frames are counted on from `base` at the capture point.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn file(&mut self, file: &std::fs::File, size: u64, base: u64) -> std::io::Result<Option<Capture>> {
+        let head = file::head(file, HEAD)?;
+        if let Some(pcap) = Pcap::open(&head) {
+            let start = crate::capture::pcap::HEADER as u64;
+            return self.blocks(file, size, (pcap, pcap), start, base).map(Some);
+        }
+        let Some(pcapng) = Pcapng::open(&head) else { return Ok(None) };
+        // The interfaces are described in front; the later blocks of the first window want to know them.
+        let mut described = pcapng.clone();
+        described.walk(&head, 0, head.len(), &mut Blind);
+        self.blocks(file, size, (pcapng, described), 0, base).map(Some)
+    }
+
+    /// Reads a stream whose first octets are `head`; `None` where they are no capture's.
+    ///
+    /// # Errors
+    /// If the stream cannot be read; what came before the error is lost only if nothing did.
+    pub fn stream(&mut self, head: Vec<u8>, reader: Box<dyn Read + Send>, base: u64) -> Option<Capture> {
+        if let Some(pcap) = Pcap::open(&head) {
+            return Some(self.pieces(head, crate::capture::pcap::HEADER, reader, pcap, base));
+        }
+        Pcapng::open(&head).map(|pcapng| self.pieces(head, 0, reader, pcapng, base))
+    }
+
+    /// Connections tracked so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.trackers.iter().map(Tracker::connections).sum()
+    }
+
+    /// Ends the run.
+    #[must_use]
+    pub fn finish(self) -> Parts {
+        let shards = self.pool.install(|| self.trackers.into_par_iter().map(Tracker::finish).collect());
+        Parts { shards, echoes: self.echoes }
+    }
+
+    /// Hands the first `filled` slots to the trackers and adds their counts.
+    fn track(&mut self, filled: usize, base: u64, frames: &mut Frames) {
+        let slots = self.slots.get(..filled).unwrap_or(&[]);
+        let bases: Vec<u64> = slots
+            .iter()
+            .scan(base.saturating_add(frames.packets), |next, slot| {
+                let this = *next;
+                *next = next.saturating_add(slot.batch.frames.packets);
+                Some(this)
+            })
+            .collect();
+        let trackers = &mut self.trackers;
+        self.pool.install(|| {
+            trackers.par_iter_mut().enumerate().for_each(|(shard, tracker)| {
+                for (slot, base) in slots.iter().zip(&bases) {
+                    if let Some(segments) = slot.batch.shards.get(shard) {
+                        tracker.feed(segments, &slot.batch.tunnels, *base);
+                    }
+                }
+            });
+        });
+        for (slot, base) in slots.iter().zip(&bases) {
+            let point = self.point;
+            self.echoes.extend(slot.batch.echoes.iter().map(|echo| (point, *echo, base.saturating_add(u64::from(echo.frame)))));
+            frames.append(&slot.batch.frames);
+        }
+    }
+}
+
+impl Slot {
+    /// Walks the records of `buffer` that start at or after `start` and before `limit`, all places in the buffer;
+    /// `more` appends to the buffer and says whether it could.
+    fn decode<F: Format>(&mut self, format: &mut F, hasher: &PairHasher, start: usize, limit: usize, mut more: impl FnMut(&mut Vec<u8>, usize) -> bool) -> usize {
+        let mut decoder = Decoder::new(hasher, &mut self.batch);
+        self.stop = None;
+        let mut place = start;
+        loop {
+            let Walked { place: reached, stop } = format.walk(&self.buffer, place, limit, &mut decoder);
+            place = reached;
+            match stop {
+                Some(Stop::Short { needed }) if more(&mut self.buffer, place.saturating_add(needed)) => {}
+                stop => {
+                    self.stop = stop;
+                    return place;
+                }
+            }
+        }
+    }
+}
+
+/// Why reading ended at `offset` of a capture with `bytes` octets, in words.
+fn ended_early(stop: &Stop, offset: u64, bytes: u64, packets: u64) -> String {
+    match stop {
+        Stop::Short { needed } => {
+            let left = bytes.saturating_sub(offset);
+            format!("cut at byte {offset}, after packet {packets}: the next record needs {needed} bytes, {left} are left")
+        }
+        Stop::Damaged { found, expected } => {
+            format!("damaged at byte {offset}, after packet {packets}: {found} where {expected} was expected; the rest is not read")
+        }
+    }
+}

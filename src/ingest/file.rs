@@ -1,0 +1,228 @@
+//! Regular files, block by block with `pread`: no memory map, so that a file that shrinks cannot fault.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rayon::prelude::*;
+
+use super::{BLOCK, Capture, MISSES_ALLOWED, Pipeline, SPAN, Slot, ended_early};
+use crate::capture::{Blind, Format, Stop, Walked};
+use crate::segment::{Frames, PairHasher};
+
+/// Read beyond a block, so that its last record is whole without asking again.
+const BEYOND: usize = 64 * 1024;
+
+/// The first octets of a file, at most `length`.
+pub(super) fn head(file: &File, length: usize) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    extend(file, &mut head, 0, length)?;
+    Ok(head)
+}
+
+/// Appends octets from `offset + buffer.len()` on until the buffer holds `length` or the file ends.
+fn extend(file: &File, buffer: &mut Vec<u8>, offset: u64, length: usize) -> io::Result<()> {
+    let mut filled = buffer.len();
+    buffer.resize(length.max(filled), 0);
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, offset.saturating_add(filled as u64)) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                buffer.truncate(filled);
+                return Err(error);
+            }
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
+}
+
+/// A block of a file: where it lies, and what its decoding starts from.
+struct Block<'a, F> {
+    file: &'a File,
+    hasher: &'a PairHasher,
+    offset: u64,
+    /// One behind the last octet that belongs to the block.
+    limit: u64,
+    format: F,
+}
+
+impl<F: Format> Block<'_, F> {
+    fn read(&self, slot: &mut Slot) -> io::Result<()> {
+        slot.buffer.clear();
+        let length = usize::try_from(self.limit.saturating_sub(self.offset)).unwrap_or(BLOCK);
+        extend(self.file, &mut slot.buffer, self.offset, length.saturating_add(BEYOND))
+    }
+
+    /// Where the first record of the block seems to begin.
+    fn guess(&self, slot: &Slot) -> u64 {
+        self.format.find_record(&slot.buffer, SPAN).map_or(self.limit, |place| self.offset.saturating_add(place as u64))
+    }
+
+    /// Decodes from `start`, which may lie behind the block where one long record covers it.
+    fn decode(&self, slot: &mut Slot, start: u64) -> (F, io::Result<()>) {
+        let mut format = self.format.clone();
+        let place = |offset: u64| usize::try_from(offset.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let mut failed = Ok(());
+        let (from, limit) = (place(start), place(self.limit));
+        let reached = slot.decode(&mut format, self.hasher, from, limit, |buffer, length| {
+            let before = buffer.len();
+            failed = extend(self.file, buffer, self.offset, length);
+            failed.is_ok() && buffer.len() > before
+        });
+        slot.start = start;
+        slot.end = self.offset.saturating_add(reached as u64);
+        (format, failed)
+    }
+
+    /// Where the records that begin at `start` end, without decoding them.
+    fn hop(&self, slot: &mut Slot, start: u64) -> (F, u64) {
+        let mut format = self.format.clone();
+        let place = |offset: u64| usize::try_from(offset.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let (mut from, limit) = (place(start), place(self.limit));
+        loop {
+            let Walked { place, stop } = format.walk(&slot.buffer, from, limit, &mut Blind);
+            let before = slot.buffer.len();
+            let grown = match stop {
+                Some(Stop::Short { needed }) => extend(self.file, &mut slot.buffer, self.offset, place.saturating_add(needed)).is_ok(),
+                _ => false,
+            };
+            if !grown || slot.buffer.len() == before {
+                return (format, self.offset.saturating_add(place as u64));
+            }
+            from = place;
+        }
+    }
+}
+
+impl Pipeline<'_> {
+    /// Reads all blocks of a file whose first record begins at `start`; of both formats the first is known there,
+    /// the second is likely further on.
+    pub(super) fn blocks<F: Format>(&mut self, file: &File, size: u64, (format, likely): (F, F), start: u64, base: u64) -> io::Result<Capture> {
+        let mut reading = Progress { file, size, format, likely, expected: start, next: 0, misses: 0, stop: None, failed: None };
+        let mut frames = Frames::default();
+        while reading.next < size && reading.stop.is_none() && reading.failed.is_none() {
+            let mut slots = std::mem::take(&mut self.slots);
+            let filled = self.pool.install(|| reading.window(&mut slots, &self.hasher));
+            self.slots = slots;
+            self.track(filled, base, &mut frames);
+            (self.progress)(reading.next.min(size));
+        }
+        if let (Some(error), 0) = (&reading.failed, frames.packets) {
+            return Err(io::Error::new(error.kind(), error.to_string()));
+        }
+        let truncated = match (&reading.failed, &reading.stop) {
+            (Some(error), _) => Some(format!("reading failed at byte {}: {error}", reading.expected)),
+            (None, Some(stop)) => Some(ended_early(stop, reading.expected, size, frames.packets)),
+            (None, None) => None,
+        };
+        Ok(Capture { format: F::NAME, point: self.point, base, frames, truncated, bytes: size })
+    }
+}
+
+/// How far a file has been read.
+struct Progress<'a, F> {
+    file: &'a File,
+    size: u64,
+    format: F,
+    /// What blocks further on are likely to start from.
+    likely: F,
+    /// Where the next record begins: known, never guessed.
+    expected: u64,
+    /// Offset of the next block.
+    next: u64,
+    misses: u32,
+    stop: Option<Stop>,
+    failed: Option<io::Error>,
+}
+
+impl<F: Format> Progress<'_, F> {
+    /// Decodes one window of blocks exactly; gives how many slots it filled.
+    fn window(&mut self, slots: &mut [Slot], hasher: &PairHasher) -> usize {
+        let first = self.next;
+        let offsets = (0..slots.len() as u64).map(|k| first.saturating_add(k * BLOCK as u64)).take_while(|o| *o < self.size);
+        let blocks: Vec<Block<'_, F>> = offsets
+            .map(|offset| Block {
+                file: self.file,
+                hasher,
+                offset,
+                limit: offset.saturating_add(BLOCK as u64).min(self.size),
+                format: if offset == first { self.format.clone() } else { self.likely.clone() },
+            })
+            .collect();
+        let slots = slots.get_mut(..blocks.len()).unwrap_or_default();
+        self.next = blocks.last().map_or(self.size, |block| block.limit);
+        let filled = if self.misses > MISSES_ALLOWED { self.walked(&blocks, slots) } else { self.guessed(&blocks, slots) };
+        self.likely = self.format.clone();
+        filled
+    }
+
+    /// Every block at once from guessed starts, then the guesses checked in order.
+    fn guessed(&mut self, blocks: &[Block<'_, F>], slots: &mut [Slot]) -> usize {
+        let known = self.expected;
+        let results: Vec<(F, io::Result<()>)> = blocks
+            .par_iter()
+            .zip(slots.par_iter_mut())
+            .enumerate()
+            .map(|(k, (block, slot))| match block.read(slot) {
+                Ok(()) => {
+                    let start = if k == 0 { known } else { block.guess(slot) };
+                    block.decode(slot, start)
+                }
+                Err(error) => (block.format.clone(), Err(error)),
+            })
+            .collect();
+        for (k, ((block, slot), (after, result))) in blocks.iter().zip(slots.iter_mut()).zip(results).enumerate() {
+            let wrong_start = slot.start != self.expected;
+            let (after, result) = match result {
+                Ok(()) if wrong_start || block.format != self.format => {
+                    self.misses += 1;
+                    Block { format: self.format.clone(), ..*block }.decode(slot, self.expected)
+                }
+                result => (after, result),
+            };
+            if self.take(slot, after, result) {
+                return k + 1;
+            }
+        }
+        blocks.len()
+    }
+
+    /// Starts found by walking record headers first: slower, and no worse for a hostile file.
+    fn walked(&mut self, blocks: &[Block<'_, F>], slots: &mut [Slot]) -> usize {
+        let read: Vec<io::Result<()>> = blocks.par_iter().zip(slots.par_iter_mut()).map(|(block, slot)| block.read(slot)).collect();
+        let (mut start, mut format) = (self.expected, self.format.clone());
+        let starts: Vec<(u64, F)> = blocks
+            .iter()
+            .zip(slots.iter_mut())
+            .map(|(block, slot)| {
+                let this = (start, format.clone());
+                (format, start) = Block { format: format.clone(), ..*block }.hop(slot, start);
+                this
+            })
+            .collect();
+        let results: Vec<(F, io::Result<()>)> = blocks
+            .par_iter()
+            .zip(slots.par_iter_mut())
+            .zip(starts)
+            .map(|((block, slot), (start, format))| Block { format, ..*block }.decode(slot, start))
+            .collect();
+        for (k, ((slot, read), (after, result))) in slots.iter().zip(read).zip(results).enumerate() {
+            if self.take(slot, after, read.and(result)) {
+                return k + 1;
+            }
+        }
+        blocks.len()
+    }
+
+    /// Goes on behind a decoded slot; says whether reading ends there.
+    fn take(&mut self, slot: &Slot, after: F, result: io::Result<()>) -> bool {
+        self.expected = slot.end;
+        self.format = after;
+        self.stop.clone_from(&slot.stop);
+        self.failed = result.err();
+        self.stop.is_some() || self.failed.is_some()
+    }
+}

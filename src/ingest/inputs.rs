@@ -1,0 +1,86 @@
+//! Reads every input in turn, each capture into the one pipeline.
+
+use super::{Capture, NoThreads, Parts, Pipeline};
+use crate::error::Error;
+use crate::input::{EXPECTED, Opened, Source};
+
+/// One input and what it came to.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// As given.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its length; of compressed inputs, that of what was unpacked.
+    pub bytes: u64,
+}
+
+/// What an input is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A packet capture.
+    Capture(Capture),
+    /// Nothing that is read.
+    Other,
+}
+
+/// All inputs read.
+#[derive(Debug)]
+pub struct Reading {
+    /// In the order of the arguments.
+    pub inputs: Vec<Input>,
+    /// What the captures gave.
+    pub parts: Parts,
+    /// What gave nothing although the user named it.
+    pub errors: Vec<Error>,
+}
+
+/// Reads all sources with `threads` threads (0: one a core); `progress` is told the octets read of each.
+///
+/// # Errors
+/// If the operating system refuses the threads. What cannot be read is told in [`Reading::errors`].
+pub fn read(sources: &[Source], threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Result<Reading, NoThreads> {
+    let mut pipeline = Pipeline::new(threads, progress)?;
+    let (mut inputs, mut errors, mut points) = (Vec::new(), Vec::new(), 0);
+    for source in sources {
+        pipeline.begin_point(points);
+        match one(source, &mut pipeline) {
+            Ok(input) => {
+                points = points.saturating_add(u16::from(matches!(input.kind, Kind::Capture(_))));
+                errors.extend(unrecognised(source, &input));
+                inputs.push(input);
+            }
+            Err(error) => {
+                errors.push(error);
+                inputs.push(Input { name: source.name.clone(), kind: Kind::Other, bytes: 0 });
+            }
+        }
+    }
+    Ok(Reading { inputs, parts: pipeline.finish(), errors })
+}
+
+fn one(source: &Source, pipeline: &mut Pipeline<'_>) -> Result<Input, Error> {
+    let (capture, bytes) = match source.open()? {
+        Opened::Plain { file, bytes } => {
+            let capture = pipeline.file(&file, bytes, 0).map_err(|error| Error::io(source.name.clone(), "read", error))?;
+            (capture, bytes)
+        }
+        Opened::Stream { head, reader } => {
+            let read = head.len() as u64;
+            let capture = pipeline.stream(head, reader, 0);
+            let bytes = capture.as_ref().map_or(read, |capture| capture.bytes);
+            (capture, bytes)
+        }
+    };
+    Ok(Input { name: source.name.clone(), kind: capture.map_or(Kind::Other, Kind::Capture), bytes })
+}
+
+/// What is told of an input that the user named and nothing was recognised in.
+fn unrecognised(source: &Source, input: &Input) -> Option<Error> {
+    let found = match (&input.kind, input.bytes) {
+        (Kind::Capture(_), _) => return None,
+        (Kind::Other, 0) => "an empty file",
+        (Kind::Other, _) => "nothing that is recognised",
+    };
+    source.named.then(|| Error::Unrecognised { input: source.name.clone(), found: found.to_owned(), expected: EXPECTED })
+}

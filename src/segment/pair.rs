@@ -1,0 +1,52 @@
+//! Socket pairs: who talks to whom, and the seeded hash that spreads them over shards.
+//!
+//! RFC 9293 section 3.3.1: a connection is named by its pair of sockets. The hash is of the *unordered* pair, so
+//! that both directions meet; it is seeded anew in each run, since captures are made by strangers, and no
+//! result depends on it.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+
+/// Hashes unordered socket pairs; one value serves a whole run.
+#[derive(Clone, Debug, Default)]
+pub struct PairHasher(RandomState);
+
+impl PairHasher {
+    /// Of two IPv4 sockets.
+    #[inline]
+    #[must_use]
+    pub fn narrow(&self, src: u32, src_port: u16, dst: u32, dst_port: u16) -> u32 {
+        let one = u64::from(src) << 16 | u64::from(src_port);
+        let other = u64::from(dst) << 16 | u64::from(dst_port);
+        self.fold(one.min(other), one.max(other), 0)
+    }
+
+    /// Of two sockets of any kind, inside a tunnel or not.
+    #[must_use]
+    pub fn wide(&self, src: &[u8; 16], src_port: u16, dst: &[u8; 16], dst_port: u16, tunnel: u64) -> u32 {
+        let (one, other) = ((src, src_port), (dst, dst_port));
+        let (low, high) = if one <= other { (one, other) } else { (other, one) };
+        let mut hasher = self.0.build_hasher();
+        hasher.write(low.0);
+        hasher.write(high.0);
+        hasher.write_u64(u64::from(low.1) << 16 | u64::from(high.1));
+        hasher.write_u64(tunnel);
+        upper(hasher.finish())
+    }
+
+    #[inline]
+    fn fold(&self, low: u64, high: u64, extra: u64) -> u32 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write_u64(low ^ extra);
+        hasher.write_u64(high);
+        upper(hasher.finish())
+    }
+}
+
+/// The half of a 64-bit hash that the multiplication mixed best.
+#[inline]
+#[allow(clippy::cast_possible_truncation)]
+const fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}

@@ -1,0 +1,406 @@
+//! Where decoded packets go: one list of segments for each shard, and counts of everything else.
+//!
+//! A [`Batch`] is filled by one thread from one block of a capture and read by the trackers afterwards; its
+//! buffers are used again, so that the hot path allocates nothing once they have grown.
+
+use crate::time::Time;
+
+use super::full::{self, Found};
+use super::{Flags, LinkType, Marks, PairHasher, Segment, Tunnel, Wide, thin};
+
+/// Trackers run side by side on this many shards; no result depends on the number.
+pub const SHARDS: usize = 16;
+
+/// Why a frame gave no segment, in the order in which the report lists them.
+const REASONS: [&str; Skips::COUNT] = [
+    "not IP",
+    "IP, but neither TCP nor ICMP",
+    "link type not supported",
+    "headers cut by the snap length",
+    "malformed header",
+    "fragment without a TCP header",
+    "layers nested too deep",
+];
+
+/// Frames passed over, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skips {
+    counts: [(u64, u64); Self::COUNT],
+}
+
+/// Names a reason of [`Skips`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// ARP, spanning tree and the like.
+    NotIp,
+    /// UDP, SCTP and the like.
+    NotTcp,
+    /// No decoder for the link type.
+    LinkType,
+    /// The snap length cut a header that was needed.
+    Cut,
+    /// A header contradicts itself.
+    Malformed,
+    /// A later fragment of an IP datagram.
+    Fragment,
+    /// More layers than any network has.
+    TooDeep,
+}
+
+impl Skips {
+    const COUNT: usize = 7;
+
+    /// Counts one frame; `frame` is counted from 0.
+    pub fn add(&mut self, reason: Skip, frame: u64) {
+        if let Some((count, first)) = self.counts.get_mut(reason as usize) {
+            if *count == 0 {
+                *first = frame;
+            }
+            *count += 1;
+        }
+    }
+
+    /// Adds what a later batch passed over; its frames are counted from `base`.
+    pub fn append(&mut self, later: &Self, base: u64) {
+        for ((count, first), (more, more_first)) in self.counts.iter_mut().zip(&later.counts) {
+            if *count == 0 {
+                *first = more_first.saturating_add(base);
+            }
+            *count += more;
+        }
+    }
+
+    /// Reason, count and first frame (from 0) of everything that was passed over.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        REASONS.into_iter().zip(self.counts).filter(|(_, (count, _))| *count > 0).map(|(r, (count, first))| (r, count, first))
+    }
+}
+
+/// TCP segments by their flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlagCounts {
+    /// SYN without ACK.
+    pub syn: u64,
+    /// SYN with ACK.
+    pub syn_ack: u64,
+    /// FIN.
+    pub fin: u64,
+    /// RST.
+    pub rst: u64,
+}
+
+impl FlagCounts {
+    fn add(&mut self, flags: Flags) {
+        self.syn += u64::from(flags.is_syn());
+        self.syn_ack += u64::from(flags.is_syn_ack());
+        self.fin += u64::from(flags.has(Flags::FIN));
+        self.rst += u64::from(flags.has(Flags::RST));
+    }
+
+    /// Adds the counts of another batch.
+    pub fn append(&mut self, other: &Self) {
+        self.syn += other.syn;
+        self.syn_ack += other.syn_ack;
+        self.fin += other.fin;
+        self.rst += other.rst;
+    }
+}
+
+/// What the frames of a batch, or of a whole capture, come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frames {
+    /// Frames read.
+    pub packets: u64,
+    /// TCP segments among them.
+    pub segments: u64,
+    /// Packets that took the complete decode path.
+    pub slow_path: u64,
+    /// The earliest time; [`Time::MAX`] where there is none.
+    pub first_at: Time,
+    /// The latest time; [`Time::MIN`] where there is none.
+    pub last_at: Time,
+    /// The time of the last frame, to notice a clock that steps back.
+    pub previous_at: Time,
+    /// Frames whose time lies before that of the frame ahead of them by more than a second.
+    pub steps_back: u64,
+    /// SYNs whose options were cut off, so that their timestamps are unknown.
+    pub options_cut: u64,
+    /// Counts by flags.
+    pub flags: FlagCounts,
+    /// What was passed over.
+    pub skips: Skips,
+    /// Link types met, one bit each in the order of [`LinkType::ALL`].
+    pub link_types: u32,
+    /// Packets that the capturing side says it dropped, by interface.
+    pub dropped: Vec<(u32, u64)>,
+    /// Records that are no packets but should be, by reason.
+    pub odd_records: Vec<(&'static str, u64)>,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            packets: 0,
+            segments: 0,
+            slow_path: 0,
+            first_at: Time::MAX,
+            last_at: Time::MIN,
+            previous_at: Time::MIN,
+            steps_back: 0,
+            options_cut: 0,
+            flags: FlagCounts::default(),
+            skips: Skips::default(),
+            link_types: 0,
+            dropped: Vec::new(),
+            odd_records: Vec::new(),
+        }
+    }
+}
+
+impl Frames {
+    /// Adds what came later in the same capture.
+    pub fn append(&mut self, later: &Self) {
+        self.skips.append(&later.skips, self.packets);
+        self.packets += later.packets;
+        self.segments += later.segments;
+        self.slow_path += later.slow_path;
+        self.first_at = self.first_at.min(later.first_at);
+        self.last_at = self.last_at.max(later.last_at);
+        if later.packets > 0 {
+            self.previous_at = later.previous_at;
+        }
+        self.steps_back += later.steps_back;
+        self.options_cut += later.options_cut;
+        self.flags.append(&later.flags);
+        self.link_types |= later.link_types;
+        for (interface, packets) in &later.dropped {
+            self.set_dropped(*interface, *packets);
+        }
+        for (reason, count) in &later.odd_records {
+            self.add_odd(reason, *count);
+        }
+    }
+
+    /// Packets that the capturing side says it dropped on all interfaces.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, packets)| packets).sum()
+    }
+
+    /// The counters of a capture only grow; the last one counts.
+    fn set_dropped(&mut self, interface: u32, packets: u64) {
+        match self.dropped.iter_mut().find(|(known, _)| *known == interface) {
+            Some((_, count)) => *count = packets,
+            None => self.dropped.push((interface, packets)),
+        }
+    }
+
+    fn add_odd(&mut self, reason: &'static str, count: u64) {
+        match self.odd_records.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, sum)) => *sum += count,
+            None => self.odd_records.push((reason, count)),
+        }
+    }
+}
+
+/// The segments of one shard in one batch, in frame order.
+#[derive(Debug, Default)]
+pub struct ShardBatch {
+    /// One entry a segment.
+    pub segments: Vec<Segment>,
+    /// Addresses that do not fit into a segment.
+    pub wides: Vec<Wide>,
+}
+
+/// One ICMP or ICMPv6 echo request or reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// When it was captured.
+    pub at: Time,
+    /// Its frame, counted from 0 within its batch.
+    pub frame: u32,
+    /// Whether it is a reply.
+    pub reply: bool,
+    /// Identifier.
+    pub id: u16,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Source; IPv4 as IPv4-mapped.
+    pub src: [u8; 16],
+    /// Destination; IPv4 as IPv4-mapped.
+    pub dst: [u8; 16],
+}
+
+/// What an ICMP error says: type and code as in the message, and whether it is ICMPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+}
+
+/// Everything that one block of a capture gave.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Segments by shard.
+    pub shards: [ShardBatch; SHARDS],
+    /// Tunnels that the `Wide` records of this batch name.
+    pub tunnels: Vec<Tunnel>,
+    /// Echo requests and replies, in frame order.
+    pub echoes: Vec<Echo>,
+    /// Counts.
+    pub frames: Frames,
+}
+
+impl Batch {
+    /// Empties it and keeps its buffers.
+    pub fn clear(&mut self) {
+        for shard in &mut self.shards {
+            shard.segments.clear();
+            shard.wides.clear();
+        }
+        self.tunnels.clear();
+        self.echoes.clear();
+        self.frames = Frames::default();
+    }
+
+    fn push(&mut self, segment: Segment) {
+        // The upper bits choose the shard, the lower ones the place in its table.
+        if let Some(shard) = self.shards.get_mut(segment.hash as usize >> 28) {
+            shard.segments.push(segment);
+        }
+    }
+
+    fn tunnel(&mut self, tunnel: &Tunnel) -> u32 {
+        if tunnel.is_empty() {
+            return 0;
+        }
+        // A capture has few tunnels, and neighbours share theirs.
+        let known = self.tunnels.iter().rposition(|t| t == tunnel).unwrap_or_else(|| {
+            self.tunnels.push(tunnel.clone());
+            self.tunnels.len() - 1
+        });
+        u32::try_from(known + 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// Decodes packets into a batch.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    hasher: &'a PairHasher,
+    batch: &'a mut Batch,
+    thin: bool,
+}
+
+impl<'a> Decoder<'a> {
+    /// Decodes into `batch`, which is emptied first.
+    pub fn new(hasher: &'a PairHasher, batch: &'a mut Batch) -> Self {
+        batch.clear();
+        Self { hasher, batch, thin: true }
+    }
+
+    /// Sends every packet down the complete path, so that both can be compared.
+    #[must_use]
+    pub fn complete_only(mut self) -> Self {
+        self.thin = false;
+        self
+    }
+
+    /// Decodes one frame; `original` is its length on the wire.
+    #[inline]
+    pub fn packet(&mut self, at: Time, link: LinkType, bytes: &[u8], original: u32) {
+        let frames = &mut self.batch.frames;
+        #[allow(clippy::cast_possible_truncation)]
+        let frame = frames.packets as u32; // a batch is far smaller than 2^32 frames
+        frames.packets += 1;
+        frames.first_at = frames.first_at.min(at);
+        frames.last_at = frames.last_at.max(at);
+        frames.steps_back += u64::from(at.0.saturating_add(1_000_000_000) < frames.previous_at.0);
+        frames.previous_at = at;
+        frames.link_types |= link.bit();
+        if self.thin && link == LinkType::ETHERNET {
+            if let Some(segment) = thin::ethernet(bytes) {
+                return self.thin_segment(at, frame, segment);
+            }
+        }
+        self.slow(at, frame, link, bytes, original);
+    }
+
+    /// Notes what a capture says it dropped.
+    pub fn dropped_by_capture(&mut self, interface: u32, packets: u64) {
+        self.batch.frames.set_dropped(interface, packets);
+    }
+
+    /// Counts a record that should have held a packet.
+    pub fn odd_record(&mut self, reason: &'static str) {
+        self.batch.frames.add_odd(reason, 1);
+    }
+
+    #[inline]
+    fn thin_segment(&mut self, at: Time, frame: u32, found: thin::Thin) {
+        let (mut segment, addresses) = (found.segment, found.addresses);
+        segment.at = at;
+        segment.frame = frame;
+        self.batch.frames.segments += 1;
+        if segment.flags.is_control() {
+            self.batch.frames.flags.add(segment.flags);
+        }
+        match addresses {
+            thin::Addresses::V4 => {
+                segment.hash = self.hasher.narrow(segment.src, segment.src_port, segment.dst, segment.dst_port);
+                self.batch.push(segment);
+            }
+            thin::Addresses::V6(src, dst) => self.push_wide(segment, Wide { src, dst, tunnel: 0 }, 0),
+        }
+    }
+
+    #[cold]
+    fn slow(&mut self, at: Time, frame: u32, link: LinkType, bytes: &[u8], original: u32) {
+        self.batch.frames.slow_path += 1;
+        match full::decode(link, bytes, original) {
+            Found::Segment { mut segment, src, dst, tunnel } => {
+                segment.at = at;
+                segment.frame = frame;
+                if !segment.marks.has(Marks::ICMP_ERROR) {
+                    self.batch.frames.segments += 1;
+                    self.batch.frames.flags.add(segment.flags);
+                    self.batch.frames.options_cut += u64::from(segment.marks.has(Marks::OPTIONS_CUT) && segment.flags.is_syn());
+                }
+                self.place(segment, src, dst, &tunnel);
+            }
+            Found::Echo(mut echo) => {
+                echo.at = at;
+                echo.frame = frame;
+                self.batch.echoes.push(echo);
+            }
+            Found::Nothing(reason) => self.batch.frames.skips.add(reason, u64::from(frame)),
+        }
+    }
+
+    fn place(&mut self, mut segment: Segment, src: [u8; 16], dst: [u8; 16], tunnel: &Tunnel) {
+        match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
+            (Some(src), Some(dst), true) => {
+                segment.src = src;
+                segment.dst = dst;
+                segment.hash = self.hasher.narrow(src, segment.src_port, dst, segment.dst_port);
+                self.batch.push(segment);
+            }
+            _ => {
+                let index = self.batch.tunnel(tunnel);
+                self.push_wide(segment, Wide { src, dst, tunnel: index }, tunnel.identity_hash());
+            }
+        }
+    }
+
+    fn push_wide(&mut self, mut segment: Segment, wide: Wide, tunnel_hash: u64) {
+        segment.hash = self.hasher.wide(&wide.src, segment.src_port, &wide.dst, segment.dst_port, tunnel_hash);
+        segment.marks.0 |= Marks::WIDE;
+        if let Some(shard) = self.batch.shards.get_mut(segment.hash as usize >> 28) {
+            segment.src = u32::try_from(shard.wides.len()).unwrap_or(u32::MAX);
+            segment.dst = 0;
+            shard.wides.push(wide);
+            shard.segments.push(segment);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Tunnels and labels: what carries a packet inside another, and what of it names the conversation.
+//!
+//! A tunnel is identified by its kind, its VNI (VXLAN, RFC 7348; Geneve, RFC 8926) and its unordered outer
+//! endpoints, so that both directions meet and equal inner addresses of two tunnels stay apart. VLAN tags,
+//! MPLS labels, GTP tunnel ids, GRE keys and PPPoE sessions may differ by direction: they are labels only.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use super::full::Layer;
+use super::ip;
+
+/// The tunnels around a packet, outermost first.
+#[derive(Clone, Debug, Default)]
+pub struct Tunnel {
+    identity: Vec<TunnelLayer>,
+    labels: Vec<(&'static str, u32)>,
+}
+
+/// One tunnel: what tells it apart from others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TunnelLayer {
+    /// `vxlan`, `geneve`, `gre`, `ipip`, `gtp`.
+    pub kind: &'static str,
+    /// VNI, where the kind has one that names the network.
+    pub vni: Option<u32>,
+    /// The lower of both outer addresses.
+    pub low: [u8; 16],
+    /// The higher of both outer addresses.
+    pub high: [u8; 16],
+}
+
+impl Tunnel {
+    /// Adds an inner tunnel between two outer addresses.
+    pub fn enter(&mut self, kind: &'static str, vni: Option<u32>, one: [u8; 16], other: [u8; 16]) {
+        self.identity.push(TunnelLayer { kind, vni, low: one.min(other), high: one.max(other) });
+    }
+
+    /// Adds a label that is recorded but tells nothing apart.
+    pub fn label(&mut self, kind: &'static str, value: u32) {
+        self.labels.push((kind, value));
+    }
+
+    /// Neither tunnel nor label.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.identity.is_empty() && self.labels.is_empty()
+    }
+
+    /// No tunnel that would tell it apart.
+    #[must_use]
+    pub fn identity_is_empty(&self) -> bool {
+        self.identity.is_empty()
+    }
+
+    /// The same for two tunnels exactly where they are the same; unseeded, to be fed into a seeded hash.
+    #[must_use]
+    pub fn identity_hash(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.identity.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Tunnels are the same where what identifies them is; labels do not count.
+impl PartialEq for Tunnel {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for Tunnel {}
+
+impl Hash for Tunnel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+    }
+}
+
+/// `vxlan 42 10.0.0.1-10.0.0.2`, labels after it.
+impl fmt::Display for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut space = "";
+        for layer in &self.identity {
+            write!(f, "{space}{}", layer.kind)?;
+            if let Some(vni) = layer.vni {
+                write!(f, " {vni}")?;
+            }
+            let (low, high) = (IpAddr::from(layer.low).to_canonical(), IpAddr::from(layer.high).to_canonical());
+            write!(f, " {low}-{high}")?;
+            space = " ";
+        }
+        for (kind, value) in &self.labels {
+            write!(f, "{space}{kind} {value}")?;
+            space = " ";
+        }
+        Ok(())
+    }
+}
+
+const VXLAN: u16 = 4789;
+const GENEVE: u16 = 6081;
+const GTP_U: u16 = 2152;
+
+/// What a UDP datagram carries inside, where its destination port says that it is a tunnel.
+pub(super) fn in_udp<'a>(udp: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    let (head, body) = udp.split_first_chunk::<8>()?;
+    let [_, _, port1, port2, ..] = *head;
+    match u16::from_be_bytes([port1, port2]) {
+        VXLAN => vxlan(body, src, dst, tunnel),
+        GENEVE => geneve(body, src, dst, tunnel),
+        GTP_U => gtp(body, src, dst, tunnel),
+        _ => None,
+    }
+}
+
+fn vxlan<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    let (&[flags, _, _, _, v1, v2, v3, _], frame) = bytes.split_first_chunk::<8>()?;
+    // RFC 7348 section 5: the I flag says that the VNI is valid.
+    let vni = (flags & 0x08 != 0).then(|| u32::from_be_bytes([0, v1, v2, v3]));
+    tunnel.enter("vxlan", vni, src, dst);
+    Some(Layer::Ethernet(frame))
+}
+
+fn geneve<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    let (&[version, _, p1, p2, v1, v2, v3, _], _) = bytes.split_first_chunk::<8>()?;
+    let options = usize::from(version & 0x3f) * 4;
+    tunnel.enter("geneve", Some(u32::from_be_bytes([0, v1, v2, v3])), src, dst);
+    bridged(u16::from_be_bytes([p1, p2]), bytes.get(8 + options..)?)
+}
+
+/// GTPv1-U, 3GPP TS 29.281 section 5: G-PDUs carry IP.
+fn gtp<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    const G_PDU: u8 = 255;
+    let (&[flags, kind, _, _, t1, t2, t3, t4], mut rest) = bytes.split_first_chunk::<8>()?;
+    if flags >> 5 != 1 || kind != G_PDU {
+        return None;
+    }
+    if flags & 0x07 != 0 {
+        let (&[_, _, _, mut next], after) = rest.split_first_chunk::<4>()?;
+        rest = after;
+        // Extension headers: length in units of four octets, the next one's type in the last octet.
+        while flags & 0x04 != 0 && next != 0 {
+            let length = usize::from(*rest.first()?) * 4;
+            next = *rest.get(length.checked_sub(1)?)?;
+            rest = rest.get(length..)?;
+        }
+    }
+    tunnel.enter("gtp", None, src, dst);
+    tunnel.label("teid", u32::from_be_bytes([t1, t2, t3, t4]));
+    Some(Layer::Ip(rest))
+}
+
+/// GRE, RFC 2784 and RFC 2890; with gretap and ERSPAN types I to III inside.
+pub(super) fn gre<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    const CHECKSUM: u8 = 0x80;
+    const KEY: u8 = 0x20;
+    const SEQUENCE: u8 = 0x10;
+    let (&[flags, version, p1, p2], mut rest) = bytes.split_first_chunk::<4>()?;
+    let protocol = u16::from_be_bytes([p1, p2]);
+    if version & 0x07 == 1 {
+        return pptp(flags, version, rest, src, dst, tunnel);
+    }
+    tunnel.enter("gre", None, src, dst);
+    if flags & CHECKSUM != 0 {
+        rest = rest.get(4..)?;
+    }
+    if flags & KEY != 0 {
+        let (key, after) = rest.split_first_chunk::<4>()?;
+        tunnel.label("key", u32::from_be_bytes(*key));
+        rest = after;
+    }
+    if flags & SEQUENCE != 0 {
+        rest = rest.get(4..)?;
+    }
+    match protocol {
+        // ERSPAN type I has no sequence number and no header of its own; type II has eight octets.
+        0x88be if flags & SEQUENCE == 0 => Some(Layer::Ethernet(rest)),
+        0x88be => Some(Layer::Ethernet(rest.get(8..)?)),
+        0x22eb => erspan_three(rest),
+        _ => bridged(protocol, rest),
+    }
+}
+
+/// ERSPAN type III: twelve octets, and eight more where the O bit says so.
+fn erspan_three(bytes: &[u8]) -> Option<Layer<'_>> {
+    let optional = bytes.get(11)? & 1 != 0;
+    Some(Layer::Ethernet(bytes.get(if optional { 20 } else { 12 }..)?))
+}
+
+/// GRE version 1, RFC 2637: PPP inside.
+fn pptp<'a>(flags: u8, version: u8, mut rest: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    tunnel.enter("gre", None, src, dst);
+    rest = rest.get(4..)?;
+    if flags & 0x10 != 0 {
+        rest = rest.get(4..)?;
+    }
+    if version & 0x80 != 0 {
+        rest = rest.get(4..)?;
+    }
+    match rest {
+        [0xff, 0x03, inner @ ..] | inner => Some(Layer::Ppp(inner)),
+    }
+}
+
+/// Transparent Ethernet bridging, or an EtherType.
+fn bridged(protocol: u16, rest: &[u8]) -> Option<Layer<'_>> {
+    const BRIDGED: u16 = 0x6558;
+    Some(if protocol == BRIDGED { Layer::Ethernet(rest) } else { Layer::EtherType(protocol, rest) })
+}
+
+/// MPLS label stack, RFC 3032: labels up to the bottom, then IP by its version, or an Ethernet pseudowire.
+pub(super) fn mpls<'a>(mut bytes: &'a [u8], tunnel: &mut Tunnel) -> Layer<'a> {
+    while let Some((&[a, b, c, _], rest)) = bytes.split_first_chunk::<4>() {
+        tunnel.label("mpls", u32::from_be_bytes([0, a, b, c]) >> 4);
+        bytes = rest;
+        if c & 1 != 0 {
+            return match bytes.first().map(|first| first >> 4) {
+                Some(4 | 6) => Layer::Ip(bytes),
+                // A pseudowire control word begins with a zero nibble (RFC 4385 section 3).
+                Some(0) => bytes.get(4..).map_or(Layer::Cut, Layer::Ethernet),
+                Some(_) => Layer::Ethernet(bytes),
+                None => Layer::Cut,
+            };
+        }
+    }
+    Layer::Cut
+}
+
+/// PPPoE session stage, RFC 2516.
+pub(super) fn pppoe<'a>(bytes: &'a [u8], tunnel: &mut Tunnel) -> Layer<'a> {
+    let Some((&[_, code, s1, s2, _, _], rest)) = bytes.split_first_chunk::<6>() else { return Layer::Cut };
+    if code != 0 {
+        return Layer::Other;
+    }
+    tunnel.label("pppoe", u32::from(u16::from_be_bytes([s1, s2])));
+    Layer::Ppp(rest)
+}
+
+/// IEEE 802.11 data frames without encryption, with an LLC/SNAP header.
+pub(super) fn ieee80211(bytes: &[u8]) -> Layer<'_> {
+    let Some(&[control, flags]) = bytes.first_chunk::<2>() else { return Layer::Cut };
+    let (kind, subtype) = (control >> 2 & 3, control >> 4);
+    if kind != 2 || subtype & 0x4 != 0 || flags & 0x40 != 0 {
+        return Layer::Other;
+    }
+    let four_addresses = flags & 3 == 3;
+    let quality = subtype & 0x8 != 0;
+    let order = quality && flags & 0x80 != 0;
+    let size = 24 + if four_addresses { 6 } else { 0 } + if quality { 2 } else { 0 } + if order { 4 } else { 0 };
+    bytes.get(size..).map_or(Layer::Cut, snap)
+}
+
+/// IEEE 802.2 LLC with a SNAP header.
+pub(super) fn snap(bytes: &[u8]) -> Layer<'_> {
+    match bytes {
+        [0xaa, 0xaa, 0x03, _, _, _, high, low, rest @ ..] => Layer::EtherType(u16::from_be_bytes([*high, *low]), rest),
+        _ => Layer::Other,
+    }
+}
+
+/// An IPv4 address pair as IPv4-mapped.
+pub(super) fn mapped_pair(src: [u8; 4], dst: [u8; 4]) -> ([u8; 16], [u8; 16]) {
+    (ip::mapped(src), ip::mapped(dst))
+}
