@@ -35,4 +35,12 @@ impl Error {
     pub fn io(input: impl Into<String>, action: &'static str, source: io::Error) -> Self {
         Self::Io { input: input.into(), action, source }
     }
+
+    /// The input that it is about.
+    #[must_use]
+    pub fn input(&self) -> &str {
+        match self {
+            Self::Io { input, .. } | Self::Unrecognised { input, .. } => input,
+        }
+    }
 }

@@ -3,6 +3,9 @@
 //! `Evidence` is a value that merges: shards of one machine, or parts from many, give the same whole. Nothing in it
 //! depends on the number of shards; connections are walked in order of capture point and first frame.
 
+pub mod clocks;
+pub mod pairs;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -98,13 +101,19 @@ impl Evidence {
             .shards
             .iter()
             .flat_map(Tracked::connections)
-            .filter(|c| !matches!(c.opened(), Opened::BeforeCapture | Opened::Unanswered | Opened::Unreachable | Opened::Refused))
+            .filter(|c| {
+                !matches!(
+                    c.opened(),
+                    Opened::BeforeCapture | Opened::Unanswered | Opened::Unreachable | Opened::Refused
+                )
+            })
             .map(|c| (c.point(), c.server()))
             .collect();
         if listeners.is_empty() {
             return;
         }
-        let wrong = |client, server, point| listeners.contains(&(point, client)) && !listeners.contains(&(point, server));
+        let wrong =
+            |client, server, point| listeners.contains(&(point, client)) && !listeners.contains(&(point, server));
         self.shards.iter_mut().for_each(|shard| shard.turn_round(wrong));
     }
 }

@@ -98,7 +98,10 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// If the operating system refuses the threads.
     pub fn new(threads: usize, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Self, NoThreads> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| NoThreads { threads, source })?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|source| NoThreads { threads, source })?;
         // A few blocks a thread keep all of them busy until the window ends.
         let window = (pool.current_num_threads() * 6).clamp(8, 64);
         let slots = (0..window).map(|_| Slot::default()).collect();
@@ -177,7 +180,9 @@ impl<'a> Pipeline<'a> {
         });
         for (slot, base) in slots.iter().zip(&bases) {
             let point = self.point;
-            self.echoes.extend(slot.batch.echoes.iter().map(|echo| (point, *echo, base.saturating_add(u64::from(echo.frame)))));
+            self.echoes.extend(
+                slot.batch.echoes.iter().map(|echo| (point, *echo, base.saturating_add(u64::from(echo.frame)))),
+            );
             frames.append(&slot.batch.frames);
         }
     }
@@ -186,7 +191,14 @@ impl<'a> Pipeline<'a> {
 impl Slot {
     /// Walks the records of `buffer` that start at or after `start` and before `limit`, all places in the buffer;
     /// `more` appends to the buffer and says whether it could.
-    fn decode<F: Format>(&mut self, format: &mut F, hasher: &PairHasher, start: usize, limit: usize, mut more: impl FnMut(&mut Vec<u8>, usize) -> bool) -> usize {
+    fn decode<F: Format>(
+        &mut self,
+        format: &mut F,
+        hasher: &PairHasher,
+        start: usize,
+        limit: usize,
+        mut more: impl FnMut(&mut Vec<u8>, usize) -> bool,
+    ) -> usize {
         let mut decoder = Decoder::new(hasher, &mut self.batch);
         self.stop = None;
         let mut place = start;
@@ -209,10 +221,14 @@ fn ended_early(stop: &Stop, offset: u64, bytes: u64, packets: u64) -> String {
     match stop {
         Stop::Short { needed } => {
             let left = bytes.saturating_sub(offset);
-            format!("cut at byte {offset}, after packet {packets}: the next record needs {needed} bytes, {left} are left")
+            format!(
+                "cut at byte {offset}, after packet {packets}: the next record needs {needed} bytes, {left} are left"
+            )
         }
         Stop::Damaged { found, expected } => {
-            format!("damaged at byte {offset}, after packet {packets}: {found} where {expected} was expected; the rest is not read")
+            format!(
+                "damaged at byte {offset}, after packet {packets}: {found} where {expected} was expected; the rest is not read"
+            )
         }
     }
 }

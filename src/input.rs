@@ -49,7 +49,11 @@ pub fn expand(arguments: &[PathBuf]) -> (Vec<Source>, Vec<Error>) {
                 });
             }
         } else {
-            sources.push(Source { name: argument.display().to_string(), origin: Origin::File(argument.clone()), named: true });
+            sources.push(Source {
+                name: argument.display().to_string(),
+                origin: Origin::File(argument.clone()),
+                named: true,
+            });
         }
     }
     (sources, errors)
@@ -112,7 +116,11 @@ impl Source {
                 if regular && Packing::of(magic.get(..length).unwrap_or(&[])).is_none() {
                     return Ok(Opened::Plain { bytes: metadata.len(), file });
                 }
-                let whole: Box<dyn Read + Send> = if regular { Box::new(io::Cursor::new(magic).take(length as u64).chain(file)) } else { Box::new(file) };
+                let whole: Box<dyn Read + Send> = if regular {
+                    Box::new(io::Cursor::new(magic).take(length as u64).chain(file))
+                } else {
+                    Box::new(file)
+                };
                 unpacked(whole).map_err(failed("read"))
             }
         }

@@ -3,7 +3,9 @@
 #![warn(missing_docs)]
 
 pub mod capture;
+pub mod cli;
 pub mod connection;
+pub mod diagnosis;
 pub mod error;
 pub mod evidence;
 pub mod ingest;

@@ -1,4 +1,73 @@
-//! Findings become reports: one format a file, one chart a file.
+//! Findings become reports: one format a file, one chart a file. Nothing here opens a file: an [`Output`] does.
 
+mod build;
+pub mod chart;
 pub mod connections;
 pub mod csv;
+pub mod html;
+pub mod json;
+mod markdown;
+pub mod model;
+mod page;
+mod pictures;
+mod png;
+mod text;
+mod words;
+
+use std::io::{self, Write};
+
+pub use self::text::visible;
+
+use self::chart::Chart;
+use self::model::{ChartEntry, Report};
+use crate::diagnosis::{Case, Verdict};
+use crate::evidence::Evidence;
+
+/// Everything that a format may render.
+#[derive(Debug)]
+pub struct Material<'a> {
+    /// For tables that are too long for the report value.
+    pub evidence: &'a Evidence,
+    /// The report.
+    pub report: Report,
+    /// Its charts.
+    pub charts: Vec<(ChartEntry, Chart)>,
+}
+
+/// Where a format's files go.
+pub trait Output {
+    /// Makes one file and lets `write` fill it.
+    ///
+    /// # Errors
+    /// If it cannot be made or filled.
+    fn file(&mut self, name: &str, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// A way to show a report.
+#[derive(Debug)]
+pub struct Format {
+    /// As `--format` names it.
+    pub name: &'static str,
+    /// Writes its files.
+    pub render: fn(&Material<'_>, &mut dyn Output) -> io::Result<()>,
+}
+
+/// All formats.
+pub static FORMATS: [Format; 5] = [
+    Format { name: "html", render: page::html },
+    Format { name: "png", render: png::render },
+    Format { name: "json", render: json::render },
+    Format { name: "md", render: page::markdown },
+    Format { name: "csv", render: csv::render },
+];
+
+impl<'a> Material<'a> {
+    /// Builds the report and its charts.
+    #[must_use]
+    pub fn new(case: &Case<'a>, verdict: Verdict) -> Self {
+        let mut report = build::build(case, verdict);
+        let charts = pictures::draw(case, &report);
+        report.charts = charts.iter().map(|(entry, _)| entry.clone()).collect();
+        Self { evidence: case.evidence, report, charts }
+    }
+}

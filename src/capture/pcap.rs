@@ -91,7 +91,8 @@ impl Pcap {
         let (seconds, fraction, captured, original) = self.fields(bytes)?;
         let fraction_end = if self.unit == 1 { 1_000_000_000 } else { 1_000_000 };
         let close = near.is_none_or(|near| seconds.abs_diff(near) < DAY);
-        let sound = fraction < fraction_end && captured <= original && captured <= LONGEST_PACKET && original > 0 && close;
+        let sound =
+            fraction < fraction_end && captured <= original && captured <= LONGEST_PACKET && original > 0 && close;
         sound.then(|| (self.header_size() + captured as usize, seconds))
     }
 
@@ -124,7 +125,8 @@ impl Format for Pcap {
     const NAME: &'static str = "pcap";
 
     fn find_record(&self, bytes: &[u8], span: usize) -> Option<usize> {
-        (0..bytes.len().saturating_sub(16)).find(|&place| bytes.get(place..).is_some_and(|rest| self.chains(rest, span)))
+        (0..bytes.len().saturating_sub(16))
+            .find(|&place| bytes.get(place..).is_some_and(|rest| self.chains(rest, span)))
     }
 
     #[inline]
@@ -132,7 +134,9 @@ impl Format for Pcap {
         let mut place = start;
         while place < limit {
             let Some(rest) = bytes.get(place..).filter(|rest| !rest.is_empty()) else { return Walked::at(place) };
-            let Some((after, record)) = self.frame(rest) else { return Walked { place, stop: Some(self.why_not(rest)) } };
+            let Some((after, record)) = self.frame(rest) else {
+                return Walked { place, stop: Some(self.why_not(rest)) };
+            };
             if record.caplen > LONGEST_PACKET {
                 return Walked { place, stop: Some(self.why_not(rest)) };
             }

@@ -100,7 +100,13 @@ impl Pcapng {
 
     #[inline]
     fn enhanced_packet(&self, block: &[u8], visit: &mut impl Visit) {
-        let fields = (self.word(block, 8), self.word(block, 12), self.word(block, 16), self.word(block, 20), self.word(block, 24));
+        let fields = (
+            self.word(block, 8),
+            self.word(block, 12),
+            self.word(block, 16),
+            self.word(block, 20),
+            self.word(block, 24),
+        );
         let (Some(interface), Some(high), Some(low), Some(captured), Some(original)) = fields else {
             return visit.odd("packet block too short");
         };
@@ -109,7 +115,13 @@ impl Pcapng {
 
     /// The Packet Block of early drafts: a 16-bit interface and a drop counter.
     fn obsolete_packet(&self, block: &[u8], visit: &mut impl Visit) {
-        let fields = (self.word(block, 8), self.word(block, 12), self.word(block, 16), self.word(block, 20), self.word(block, 24));
+        let fields = (
+            self.word(block, 8),
+            self.word(block, 12),
+            self.word(block, 16),
+            self.word(block, 20),
+            self.word(block, 24),
+        );
         let (Some(ids), Some(high), Some(low), Some(captured), Some(original)) = fields else {
             return visit.odd("packet block too short");
         };
@@ -153,7 +165,11 @@ impl Pcapng {
 
     #[cold]
     fn interface(&mut self, block: &[u8], visit: &mut impl Visit) {
-        let parsed = if self.big_endian { parse_interfacedescriptionblock_be(block) } else { parse_interfacedescriptionblock_le(block) };
+        let parsed = if self.big_endian {
+            parse_interfacedescriptionblock_be(block)
+        } else {
+            parse_interfacedescriptionblock_le(block)
+        };
         let interface = match parsed {
             Ok((_, idb)) => Interface {
                 #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation)]
@@ -182,7 +198,11 @@ impl Pcapng {
 
     #[cold]
     fn statistics(&self, block: &[u8], visit: &mut impl Visit) {
-        let parsed = if self.big_endian { parse_interfacestatisticsblock_be(block) } else { parse_interfacestatisticsblock_le(block) };
+        let parsed = if self.big_endian {
+            parse_interfacestatisticsblock_be(block)
+        } else {
+            parse_interfacestatisticsblock_le(block)
+        };
         if let Ok((_, statistics)) = parsed {
             let count = |option: Option<Result<u64, _>>| option.and_then(Result::ok).unwrap_or(0);
             let dropped = count(statistics.isb_ifdrop()).saturating_add(count(statistics.isb_osdrop()));
@@ -253,7 +273,9 @@ impl Format for Pcapng {
 
     fn find_record(&self, bytes: &[u8], span: usize) -> Option<usize> {
         // Blocks are padded to four octets, and files are cut at multiples of four.
-        (0..bytes.len().saturating_sub(12)).step_by(4).find(|&place| bytes.get(place..).is_some_and(|rest| self.chains(rest, span)))
+        (0..bytes.len().saturating_sub(12))
+            .step_by(4)
+            .find(|&place| bytes.get(place..).is_some_and(|rest| self.chains(rest, span)))
     }
 
     #[inline]

@@ -207,7 +207,10 @@ impl Tracked {
         if segment.flags.is_syn() {
             let same = record.isn_of(side) == segment.seq;
             let again = state.of(State::SYN, side) && same;
-            let simultaneous = !state.of(State::SYN, side) && state.of(State::SYN, peer) && !answered && !state.has(State::ESTABLISHED);
+            let simultaneous = !state.of(State::SYN, side)
+                && state.of(State::SYN, peer)
+                && !answered
+                && !state.has(State::ESTABLISHED);
             // The SYN-ACK was captured first, as happens with several receive queues.
             let overtaken = !state.of(State::SYN, side) && state.of(State::SYN_ACK, peer) && same;
             return !(again || simultaneous || overtaken);
@@ -232,7 +235,8 @@ impl Tracked {
             record.set_next(side, segment.seq.plus(1));
         }
         if again || overtaken {
-            record.pending = if overtaken { 0 } else { u32::try_from(self.syns.len()).unwrap_or(u32::MAX).saturating_add(2) };
+            record.pending =
+                if overtaken { 0 } else { u32::try_from(self.syns.len()).unwrap_or(u32::MAX).saturating_add(2) };
         }
         self.syns.push(SynEvent {
             record: index,
@@ -469,7 +473,8 @@ impl Record {
         if let Some(silent) = self.silent.get_mut(side.index()) {
             *silent = silent.saturating_add(1);
         }
-        let unheard = self.acked.get(Side::Server.index()).is_some_and(|acked| *acked == self.isn_of(Side::Client).plus(1));
+        let unheard =
+            self.acked.get(Side::Server.index()).is_some_and(|acked| *acked == self.isn_of(Side::Client).plus(1));
         if side == Side::Client && self.state.has(State::OPENED_BY_SYN) && unheard {
             self.more.set(More::EARLY_RETRANSMISSION);
         }
@@ -580,9 +585,13 @@ impl Record {
             }
             // The client goes on, so that it must have got a SYN-ACK that was not captured.
             Side::Client if !answered && segment.seq == self.isn_of(Side::Client).plus(1) => self.imply(side, segment),
-            Side::Server if segment.ack == self.isn_of(Side::Client).plus(1) && !answered && acknowledges => self.imply(side, segment),
+            Side::Server if segment.ack == self.isn_of(Side::Client).plus(1) && !answered && acknowledges => {
+                self.imply(side, segment)
+            }
             // The client's last ACK of the handshake was not captured, but the server has taken its data.
-            Side::Server if answered && (segment.payload > 0 || segment.ack.is_after(self.isn_of(Side::Client).plus(1))) => {
+            Side::Server
+                if answered && (segment.payload > 0 || segment.ack.is_after(self.isn_of(Side::Client).plus(1))) =>
+            {
                 self.state.set(State::ESTABLISHED);
                 Opening::Established(None)
             }
@@ -710,7 +719,6 @@ impl Record {
             *place = next;
         }
     }
-
 }
 
 /// The sender of the first SYN is the client; without one the port decides until listeners are known.

@@ -355,7 +355,11 @@ impl<'a> Connection<'a> {
     /// The tunnel that carries it.
     #[must_use]
     pub fn tunnel(self) -> Option<&'a Tunnel> {
-        let wide = self.record.state.has(State::WIDE).then(|| self.tracked.wide.get(*self.record.addresses.first()? as usize))??;
+        let wide = self
+            .record
+            .state
+            .has(State::WIDE)
+            .then(|| self.tracked.wide.get(*self.record.addresses.first()? as usize))??;
         self.tracked.tunnels.get((wide.tunnel as usize).checked_sub(1)?)
     }
 
@@ -463,7 +467,11 @@ impl<'a> Connection<'a> {
                 (false, false) => Opened::HalfOpen,
             };
         }
-        let answers = [(State::REFUSED, Opened::Refused), (State::UNREACHABLE, Opened::Unreachable), (State::CHALLENGED, Opened::Challenged)];
+        let answers = [
+            (State::REFUSED, Opened::Refused),
+            (State::UNREACHABLE, Opened::Unreachable),
+            (State::CHALLENGED, Opened::Challenged),
+        ];
         answers.into_iter().find(|(bit, _)| state.has(*bit)).map_or(Opened::Unanswered, |(_, opened)| opened)
     }
 
@@ -657,7 +665,8 @@ impl<'a> Connection<'a> {
     pub fn reuse(self) -> Option<(Span, ReuseOutcome)> {
         let from = self.previous()?.time_wait_from()?;
         let syn = self.first_syn()?;
-        let accepted = !matches!(self.opened(), Opened::Unanswered | Opened::Refused | Opened::Unreachable | Opened::Challenged);
+        let accepted =
+            !matches!(self.opened(), Opened::Unanswered | Opened::Refused | Opened::Unreachable | Opened::Challenged);
         let outcome = match (self.challenged(), accepted) {
             (true, true) => ReuseOutcome::ChallengedThenAccepted,
             (false, true) => ReuseOutcome::Accepted,

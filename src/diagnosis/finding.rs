@@ -3,11 +3,13 @@
 //! The serialised form of `Finding` is the contract of `report.json`: fields are added, never renamed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::connection::Socket;
 use crate::time::Time;
 
 /// How bad it is for the people who use the service.
@@ -189,4 +191,77 @@ pub struct NotJudged {
     pub because: String,
     /// What to record next time, so that it can be decided.
     pub record_next: String,
+}
+
+impl Subject {
+    /// A Wireshark display filter for the subject's packets.
+    #[must_use]
+    pub fn display_filter(&self) -> String {
+        let address = |ip: IpAddr| format!("{}.addr=={ip}", if ip.is_ipv4() { "ip" } else { "ipv6" });
+        let parts: Vec<String> = [
+            self.client_ip.map(address),
+            self.server_ip.map(address),
+            self.server_port.map(|p| format!("tcp.port=={p}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        parts.join(" && ")
+    }
+}
+
+/// `client>server:port`, as far as it is known; host names stand alone.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(client) = self.client_ip {
+            write!(f, "{client}")?;
+        }
+        match (self.server_ip, self.server_port) {
+            (Some(ip), Some(port)) => write!(f, ">{}", Socket { ip, port })?,
+            (Some(ip), None) => write!(f, ">{ip}")?,
+            _ => {}
+        }
+        if let Some(host) = &self.host {
+            write!(f, "{host}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Finding {
+    /// Sets a number by its name.
+    pub fn metric(&mut self, name: &'static str, value: f64) {
+        self.metrics.insert(name, value);
+    }
+
+    /// Sets its exhibits: all are counted, the first ones shown.
+    pub fn exhibit_all(&mut self, exhibits: Vec<Exhibit>) {
+        self.exhibits_total = exhibits.len() as u64;
+        self.first_time = exhibits.iter().filter_map(|exhibit| exhibit.time).min();
+        self.last_time = exhibits.iter().filter_map(|exhibit| exhibit.time).max();
+        self.exhibits = exhibits;
+        self.exhibits.truncate(super::EXHIBITS_SHOWN);
+    }
+
+    /// Adds advice that always applies.
+    pub fn advise(&mut self, text: impl Into<String>) {
+        self.advice.push(Advice { when: None, text: text.into() });
+    }
+
+    /// Adds advice that applies under a condition.
+    pub fn advise_when(&mut self, when: impl Into<String>, text: impl Into<String>) {
+        self.advice.push(Advice { when: Some(when.into()), text: text.into() });
+    }
+
+    /// Adds a cause that does not hold.
+    pub fn rule_out(&mut self, cause: impl Into<String>, because: impl Into<String>) {
+        self.ruled_out.push(RuledOut { cause: cause.into(), because: because.into() });
+    }
+}
+
+/// A count as people say it: `1 SYN`, `3 SYNs`.
+#[must_use]
+pub fn plural(count: u64, one: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{s}")
 }

@@ -86,7 +86,9 @@ impl<F: Format> Block<'_, F> {
             let Walked { place, stop } = format.walk(&slot.buffer, from, limit, &mut Blind);
             let before = slot.buffer.len();
             let grown = match stop {
-                Some(Stop::Short { needed }) => extend(self.file, &mut slot.buffer, self.offset, place.saturating_add(needed)).is_ok(),
+                Some(Stop::Short { needed }) => {
+                    extend(self.file, &mut slot.buffer, self.offset, place.saturating_add(needed)).is_ok()
+                }
                 _ => false,
             };
             if !grown || slot.buffer.len() == before {
@@ -100,8 +102,16 @@ impl<F: Format> Block<'_, F> {
 impl Pipeline<'_> {
     /// Reads all blocks of a file whose first record begins at `start`; of both formats the first is known there,
     /// the second is likely further on.
-    pub(super) fn blocks<F: Format>(&mut self, file: &File, size: u64, (format, likely): (F, F), start: u64, base: u64) -> io::Result<Capture> {
-        let mut reading = Progress { file, size, format, likely, expected: start, next: 0, misses: 0, stop: None, failed: None };
+    pub(super) fn blocks<F: Format>(
+        &mut self,
+        file: &File,
+        size: u64,
+        (format, likely): (F, F),
+        start: u64,
+        base: u64,
+    ) -> io::Result<Capture> {
+        let mut reading =
+            Progress { file, size, format, likely, expected: start, next: 0, misses: 0, stop: None, failed: None };
         let mut frames = Frames::default();
         while reading.next < size && reading.stop.is_none() && reading.failed.is_none() {
             let mut slots = std::mem::take(&mut self.slots);
@@ -142,7 +152,8 @@ impl<F: Format> Progress<'_, F> {
     /// Decodes one window of blocks exactly; gives how many slots it filled.
     fn window(&mut self, slots: &mut [Slot], hasher: &PairHasher) -> usize {
         let first = self.next;
-        let offsets = (0..slots.len() as u64).map(|k| first.saturating_add(k * BLOCK as u64)).take_while(|o| *o < self.size);
+        let offsets =
+            (0..slots.len() as u64).map(|k| first.saturating_add(k * BLOCK as u64)).take_while(|o| *o < self.size);
         let blocks: Vec<Block<'_, F>> = offsets
             .map(|offset| Block {
                 file: self.file,
@@ -154,7 +165,8 @@ impl<F: Format> Progress<'_, F> {
             .collect();
         let slots = slots.get_mut(..blocks.len()).unwrap_or_default();
         self.next = blocks.last().map_or(self.size, |block| block.limit);
-        let filled = if self.misses > MISSES_ALLOWED { self.walked(&blocks, slots) } else { self.guessed(&blocks, slots) };
+        let filled =
+            if self.misses > MISSES_ALLOWED { self.walked(&blocks, slots) } else { self.guessed(&blocks, slots) };
         self.likely = self.format.clone();
         filled
     }
@@ -192,7 +204,8 @@ impl<F: Format> Progress<'_, F> {
 
     /// Starts found by walking record headers first: slower, and no worse for a hostile file.
     fn walked(&mut self, blocks: &[Block<'_, F>], slots: &mut [Slot]) -> usize {
-        let read: Vec<io::Result<()>> = blocks.par_iter().zip(slots.par_iter_mut()).map(|(block, slot)| block.read(slot)).collect();
+        let read: Vec<io::Result<()>> =
+            blocks.par_iter().zip(slots.par_iter_mut()).map(|(block, slot)| block.read(slot)).collect();
         let (mut start, mut format) = (self.expected, self.format.clone());
         let starts: Vec<(u64, F)> = blocks
             .iter()

@@ -62,7 +62,8 @@ pub fn read(sources: &[Source], threads: usize, progress: &(dyn Fn(u64) + Sync))
 fn one(source: &Source, pipeline: &mut Pipeline<'_>) -> Result<Input, Error> {
     let (capture, bytes) = match source.open()? {
         Opened::Plain { file, bytes } => {
-            let capture = pipeline.file(&file, bytes, 0).map_err(|error| Error::io(source.name.clone(), "read", error))?;
+            let capture =
+                pipeline.file(&file, bytes, 0).map_err(|error| Error::io(source.name.clone(), "read", error))?;
             (capture, bytes)
         }
         Opened::Stream { head, reader } => {
@@ -82,5 +83,9 @@ fn unrecognised(source: &Source, input: &Input) -> Option<Error> {
         (Kind::Other, 0) => "an empty file",
         (Kind::Other, _) => "nothing that is recognised",
     };
-    source.named.then(|| Error::Unrecognised { input: source.name.clone(), found: found.to_owned(), expected: EXPECTED })
+    source.named.then(|| Error::Unrecognised {
+        input: source.name.clone(),
+        found: found.to_owned(),
+        expected: EXPECTED,
+    })
 }

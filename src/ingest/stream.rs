@@ -27,7 +27,14 @@ struct End {
 
 impl Pipeline<'_> {
     /// Decodes a stream that begins with `head`, its first record at `start`.
-    pub(super) fn pieces<F: Format>(&mut self, head: Vec<u8>, start: usize, reader: Box<dyn Read + Send>, format: F, base: u64) -> Capture {
+    pub(super) fn pieces<F: Format>(
+        &mut self,
+        head: Vec<u8>,
+        start: usize,
+        reader: Box<dyn Read + Send>,
+        format: F,
+        base: u64,
+    ) -> Capture {
         let (send, receive) = bounded::<Piece<F>>(self.slots.len());
         let (give_back, spare) = bounded::<Vec<u8>>(self.slots.len() * 2);
         let mut frames = Frames::default();
@@ -41,9 +48,16 @@ impl Pipeline<'_> {
             cutter.join()
         });
         // A panic of the reader thread would be a defect; it is reported as a stream that broke off.
-        let end = end.unwrap_or_else(|_| End { stop: None, failed: Some(io::Error::other("the reader broke off")), offset: 0, bytes: 0 });
+        let end = end.unwrap_or_else(|_| End {
+            stop: None,
+            failed: Some(io::Error::other("the reader broke off")),
+            offset: 0,
+            bytes: 0,
+        });
         let truncated = match (&end.failed, &end.stop) {
-            (Some(error), _) => Some(format!("reading failed at byte {}, after packet {}: {error}", end.bytes, frames.packets)),
+            (Some(error), _) => {
+                Some(format!("reading failed at byte {}, after packet {}: {error}", end.bytes, frames.packets))
+            }
             (None, Some(stop)) => Some(ended_early(stop, end.offset, end.bytes, frames.packets)),
             (None, None) => None,
         };
@@ -51,7 +65,12 @@ impl Pipeline<'_> {
     }
 
     /// Decodes the pieces that wait, at least one; `None` at the end of the stream.
-    fn take_pieces<F: Format>(&mut self, receive: &Receiver<Piece<F>>, give_back: &Sender<Vec<u8>>, octets: &mut u64) -> Option<usize> {
+    fn take_pieces<F: Format>(
+        &mut self,
+        receive: &Receiver<Piece<F>>,
+        give_back: &Sender<Vec<u8>>,
+        octets: &mut u64,
+    ) -> Option<usize> {
         let first = receive.recv().ok()?;
         let waiting = receive.try_iter().take(self.slots.len().saturating_sub(1));
         let mut jobs = Vec::with_capacity(self.slots.len());

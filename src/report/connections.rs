@@ -51,8 +51,12 @@ pub const COLUMNS: [Column; 36] = [
     ("time_wait_side", |row, out| out.push_str(row.connection.time_wait_side().name())),
     ("time_wait_from", |row, out| put_some(out, row.connection.time_wait_from())),
     ("close_wait_side", |row, out| out.push_str(row.connection.close_wait_side().name())),
-    ("close_wait_s", |row, out| put_some(out, row.connection.close_wait(row.end()).map(|span| Decimals(span.secs(), 6)))),
-    ("fin_wait_2_s", |row, out| put_some(out, row.connection.fin_wait_2(row.end()).map(|span| Decimals(span.secs(), 6)))),
+    ("close_wait_s", |row, out| {
+        put_some(out, row.connection.close_wait(row.end()).map(|span| Decimals(span.secs(), 6)))
+    }),
+    ("fin_wait_2_s", |row, out| {
+        put_some(out, row.connection.fin_wait_2(row.end()).map(|span| Decimals(span.secs(), 6)))
+    }),
     ("reset_by", |row, out| out.push_str(row.connection.reset_by().name())),
     ("history", |row, out| put(out, row.connection.history())),
     ("client_packets", |row, out| put(out, row.connection.endpoint(crate::connection::Side::Client).packets)),
@@ -114,4 +118,30 @@ pub fn rows(evidence: &Evidence) -> impl Iterator<Item = Row<'_>> {
         }
         Row { evidence, connection, number, incarnation: uses + 1, previous: u64::from(previous) }
     })
+}
+
+/// Writes the table as one JSON object a line: numbers as numbers, unknown values as null.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_json_lines(evidence: &Evidence, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    for row in rows(evidence) {
+        let mut cells = serde_json::Map::new();
+        for (name, cell) in COLUMNS {
+            let mut text = String::new();
+            cell(&row, &mut text);
+            cells.insert(name.to_owned(), value(text));
+        }
+        serde_json::to_writer(&mut *out, &cells)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn value(text: String) -> serde_json::Value {
+    if text.is_empty() {
+        return serde_json::Value::Null;
+    }
+    let whole = text.parse::<u64>().map(serde_json::Value::from);
+    whole.or_else(|_| text.parse::<f64>().map(serde_json::Value::from)).unwrap_or(serde_json::Value::String(text))
 }

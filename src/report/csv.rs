@@ -1,15 +1,38 @@
-//! Tables as CSV, RFC 4180: a header line, fields quoted only where they must be.
+//! `connections.csv`: the connection table as CSV, RFC 4180: a header line, no field needs quotes.
 
-use super::connections::{COLUMNS, Row};
+use std::io::{self, Write};
 
-/// The header line of the connection table.
-#[must_use]
-pub fn header() -> String {
-    COLUMNS.map(|(name, _)| name).join(",") + "\n"
+use super::connections::{COLUMNS, Row, rows};
+use super::{Material, Output};
+use crate::evidence::Evidence;
+
+/// Writes `connections.csv`.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn render(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
+    output.file("connections.csv", &mut |file| write(material.evidence, file))
 }
 
-/// Appends one row of the connection table.
-pub fn row(row: &Row<'_>, out: &mut String) {
+/// Writes the table of all connections.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(evidence: &Evidence, file: &mut dyn Write) -> io::Result<()> {
+    /// Written at once; rows have about 300 octets.
+    const PIECE: usize = 256 * 1024;
+    let mut text = COLUMNS.map(|(name, _)| name).join(",") + "\n";
+    for row in rows(evidence) {
+        append(&row, &mut text);
+        if text.len() > PIECE {
+            file.write_all(text.as_bytes())?;
+            text.clear();
+        }
+    }
+    file.write_all(text.as_bytes())
+}
+
+fn append(row: &Row<'_>, out: &mut String) {
     let mut separator = "";
     for (_, cell) in COLUMNS {
         out.push_str(separator);

@@ -159,8 +159,14 @@ fn ipv6(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
         length => length,
     };
     let payload = all.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(all);
-    let mut datagram =
-        Datagram { src: *src, dst: *dst, ttl: hops, protocol: next, payload, length: u32::try_from(length).unwrap_or(u32::MAX) };
+    let mut datagram = Datagram {
+        src: *src,
+        dst: *dst,
+        ttl: hops,
+        protocol: next,
+        payload,
+        length: u32::try_from(length).unwrap_or(u32::MAX),
+    };
     extension_headers(&mut datagram)?;
     Ok(datagram)
 }
@@ -179,7 +185,8 @@ fn extension_headers(datagram: &mut Datagram<'_>) -> Result<(), Skip> {
         };
         datagram.protocol = next;
         datagram.payload = datagram.payload.get(size..).ok_or(Skip::Cut)?;
-        datagram.length = datagram.length.checked_sub(u32::try_from(size).unwrap_or(u32::MAX)).ok_or(Skip::Malformed)?;
+        datagram.length =
+            datagram.length.checked_sub(u32::try_from(size).unwrap_or(u32::MAX)).ok_or(Skip::Malformed)?;
     }
     Ok(())
 }
@@ -215,7 +222,9 @@ fn inside<'a>(datagram: &Datagram<'a>, around: &mut Tunnel) -> Inner<'a> {
 
 fn tcp(datagram: &Datagram<'_>) -> Found {
     let segment = match TcpHeaderSlice::from_slice(datagram.payload) {
-        Ok(tcp) if datagram.length >= u32::from(tcp.data_offset()) * 4 => Some(ip::segment(&tcp, datagram.length, datagram.ttl)),
+        Ok(tcp) if datagram.length >= u32::from(tcp.data_offset()) * 4 => {
+            Some(ip::segment(&tcp, datagram.length, datagram.ttl))
+        }
         Ok(_) => return Found::Nothing(Skip::Malformed),
         Err(_) => ip::cut_segment(datagram.payload, datagram.length, datagram.ttl),
     };
@@ -250,7 +259,9 @@ fn icmp(datagram: &Datagram<'_>, v6: bool) -> Found {
 /// The segment that an ICMP error quotes: at least its ports and sequence number (RFC 792).
 fn quoted_segment(quoted: &[u8], kind: u8, code: u8) -> Found {
     let Ok(inner) = datagram(quoted, 0) else { return Found::Nothing(Skip::NotTcp) };
-    let Some(&[s1, s2, d1, d2, q1, q2, q3, q4]) = inner.payload.first_chunk::<8>() else { return Found::Nothing(Skip::NotTcp) };
+    let Some(&[s1, s2, d1, d2, q1, q2, q3, q4]) = inner.payload.first_chunk::<8>() else {
+        return Found::Nothing(Skip::NotTcp);
+    };
     if inner.protocol != 6 {
         return Found::Nothing(Skip::NotTcp);
     }

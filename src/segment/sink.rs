@@ -72,7 +72,11 @@ impl Skips {
 
     /// Reason, count and first frame (from 0) of everything that was passed over.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
-        REASONS.into_iter().zip(self.counts).filter(|(_, (count, _))| *count > 0).map(|(r, (count, first))| (r, count, first))
+        REASONS
+            .into_iter()
+            .zip(self.counts)
+            .filter(|(_, (count, _))| *count > 0)
+            .map(|(r, (count, first))| (r, count, first))
     }
 }
 
@@ -365,7 +369,8 @@ impl<'a> Decoder<'a> {
                 if !segment.marks.has(Marks::ICMP_ERROR) {
                     self.batch.frames.segments += 1;
                     self.batch.frames.flags.add(segment.flags);
-                    self.batch.frames.options_cut += u64::from(segment.marks.has(Marks::OPTIONS_CUT) && segment.flags.is_syn());
+                    self.batch.frames.options_cut +=
+                        u64::from(segment.marks.has(Marks::OPTIONS_CUT) && segment.flags.is_syn());
                 }
                 self.place(segment, src, dst, &tunnel);
             }

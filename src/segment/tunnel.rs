@@ -190,7 +190,14 @@ fn erspan_three(bytes: &[u8]) -> Option<Layer<'_>> {
 }
 
 /// GRE version 1, RFC 2637: PPP inside.
-fn pptp<'a>(flags: u8, version: u8, mut rest: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+fn pptp<'a>(
+    flags: u8,
+    version: u8,
+    mut rest: &'a [u8],
+    src: [u8; 16],
+    dst: [u8; 16],
+    tunnel: &mut Tunnel,
+) -> Option<Layer<'a>> {
     tunnel.enter("gre", None, src, dst);
     rest = rest.get(4..)?;
     if flags & 0x10 != 0 {

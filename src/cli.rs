@@ -1,0 +1,198 @@
+//! The command line: arguments in, files and exit status out. The only code that prints or writes files.
+//!
+//! Exit status: 0 analysed; 1 analysed, and a finding reached `--fail-on`; 2 an input that was named gave
+//! nothing, or the arguments are wrong. 2 outranks 1; what could be analysed is still reported.
+
+mod analyze;
+mod connections;
+mod explain;
+mod output;
+mod progress;
+mod run;
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::diagnosis::{KernelVersion, Severity, Thresholds};
+use crate::time::Span;
+
+/// Says why TCP connections fail to open, close or be reused, from packet captures.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Analyze captures and write a report.
+    Analyze(Analyze),
+    /// Print the connection table.
+    Connections(Connections),
+    /// Explain a rule or a topic.
+    Explain {
+        /// A rule's code (SYN001), its name (per-host-paws-drop) or a topic (time-wait); without it, all are listed.
+        topic: Option<String>,
+    },
+    /// List all rules.
+    Rules,
+}
+
+/// What every command that reads captures takes.
+#[derive(Args, Debug)]
+struct Inputs {
+    /// Captures and folders of any kind mixed; `-` is standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// Threads to use; 0 means one a core.
+    #[arg(short = 'j', long, default_value_t = 0, value_name = "N")]
+    threads: usize,
+    /// No summary and no progress.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Args, Debug)]
+struct Analyze {
+    #[command(flatten)]
+    inputs: Inputs,
+    /// Where the report goes.
+    #[arg(short, long, default_value = "lastack-report", value_name = "DIR")]
+    out: PathBuf,
+    /// What to write, separated by commas: html, png, json, md, csv.
+    #[arg(long, value_delimiter = ',', default_value = "html,png,json,md", value_name = "LIST")]
+    format: Vec<String>,
+    /// The severity of a finding that makes the exit status 1.
+    #[arg(long, default_value = "never", value_name = "SEVERITY")]
+    fail_on: FailOn,
+    /// Maximum segment lifetime in seconds; Linux holds TIME-WAIT for 60 s, twice the default.
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
+    msl: f64,
+    /// The kernel of a host, as in 10.0.0.1=4.9: what the engineer knows and the capture does not.
+    #[arg(long, value_name = "ADDRESS=VERSION", value_parser = kernel)]
+    kernel: Vec<(IpAddr, KernelVersion)>,
+    /// Colours on the terminal.
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    color: Color,
+}
+
+#[derive(Args, Debug)]
+struct Connections {
+    #[command(flatten)]
+    inputs: Inputs,
+    /// How to print it.
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: TableFormat,
+    /// A file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Critical,
+    Warning,
+    Info,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TableFormat {
+    Table,
+    Csv,
+    Jsonl,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// Everything was analysed.
+    Fine,
+    /// A finding reached the gate.
+    Gate,
+    /// Something that was named gave nothing.
+    Missing,
+}
+
+/// Runs the command line; `arguments` begin with the program's name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            // Help and version are no errors; clap knows which stream each belongs to.
+            let _ = message.print();
+            return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match arguments.command {
+        Command::Analyze(options) => analyze::run(&options),
+        Command::Connections(options) => connections::run(&options),
+        Command::Explain { topic } => explain::explain(topic.as_deref()),
+        Command::Rules => explain::rules(),
+    };
+    match result {
+        Ok(Status::Fine) => ExitCode::SUCCESS,
+        Ok(Status::Gate) => ExitCode::from(1),
+        Ok(Status::Missing) => ExitCode::from(2),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Nobody reads on: that ends the work quietly.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    error.chain().any(|cause| io(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+impl FailOn {
+    fn reached_by(self, severity: Severity) -> bool {
+        match self {
+            Self::Critical => severity >= Severity::Critical,
+            Self::Warning => severity >= Severity::Warning,
+            Self::Info => severity >= Severity::Info,
+            Self::Never => false,
+        }
+    }
+}
+
+impl Analyze {
+    fn thresholds(&self) -> Thresholds {
+        Thresholds { msl: Span::from_secs_f64(self.msl), kernels: self.kernel.clone() }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    if value > 0.0 && value <= 86_400.0 {
+        Ok(value)
+    } else {
+        Err(format!("{value} is not between 0 and 86400 seconds"))
+    }
+}
+
+fn kernel(text: &str) -> Result<(IpAddr, KernelVersion), String> {
+    let expected = || format!("{text:?} is not ADDRESS=VERSION, as in 10.0.0.1=4.9");
+    let (address, version) = text.split_once('=').ok_or_else(expected)?;
+    let mut numbers = version.split(['.', '-']).map(str::parse::<u16>);
+    match (address.parse(), numbers.next(), numbers.next()) {
+        (Ok(address), Some(Ok(major)), Some(Ok(minor))) => Ok((address, KernelVersion(major, minor))),
+        _ => Err(expected()),
+    }
+}

@@ -1,0 +1,97 @@
+//! `lastack analyze`: the main job.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+
+use super::output::Folder;
+use super::{Analyze, Color, Status, run};
+use crate::diagnosis::{Case, Finding, Severity, run_all};
+use crate::report::model::Report;
+use crate::report::{FORMATS, Format, Material, visible};
+
+pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
+    let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut folder = Folder::open(&options.out)?;
+    let (evidence, mut status) = run::read(&options.inputs)?;
+    if status == Status::Missing && evidence.points.is_empty() {
+        return Ok(status);
+    }
+    let thresholds = options.thresholds();
+    let case = Case::new(&evidence, &thresholds);
+    let material = Material::new(&case, run_all(&case));
+    for format in formats {
+        (format.render)(&material, &mut folder).with_context(|| format!("cannot write the {} report", format.name))?;
+    }
+    let written = folder.finish()?;
+    if !options.inputs.quiet {
+        let summary = summary(&material.report, &options.out.display().to_string(), &written, colours(options.color));
+        io::stdout().write_all(summary.as_bytes()).context("cannot write to standard output")?;
+    }
+    let gate = material.report.findings.iter().any(|finding| options.fail_on.reached_by(finding.severity));
+    if status == Status::Fine && gate {
+        status = Status::Gate;
+    }
+    Ok(status)
+}
+
+fn named(name: &str) -> anyhow::Result<&'static Format> {
+    let known = FORMATS.iter().find(|format| format.name == name);
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    known.with_context(|| format!("{name:?} is no report format; there are {}", names.join(", ")))
+}
+
+fn colours(when: Color) -> bool {
+    match when {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// Findings on the terminal after which the rest is left to the report.
+const SHOWN: usize = 12;
+
+/// Findings first, counts after.
+fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> String {
+    let mut text = String::new();
+    for finding in report.findings.iter().take(SHOWN) {
+        let _ = writeln!(text, "{}", line(finding, colours));
+    }
+    if report.findings.len() > SHOWN {
+        let _ = writeln!(text, "… and {} more findings", report.findings.len() - SHOWN);
+    }
+    if report.findings.is_empty() {
+        text.push_str("Nothing was found.\n");
+    }
+    for open in report.not_judged.iter().take(SHOWN) {
+        let _ = writeln!(text, "not judged  {}: {}", open.rule, open.because);
+    }
+    let totals = &report.totals;
+    let _ = writeln!(
+        text,
+        "{} packets, {} connections, {} attempts ({} unanswered), {} reused socket pairs",
+        totals.packets, totals.connections, totals.attempts, totals.attempts_unanswered, totals.reuses
+    );
+    let main = ["report.html", "report.md", "report.json"].into_iter().find(|name| written.iter().any(|w| w == name));
+    let _ = match main {
+        Some(main) => writeln!(text, "Report: {folder}/{main}"),
+        None => writeln!(text, "Report: {folder}"),
+    };
+    visible(&text).into_owned()
+}
+
+fn line(finding: &Finding, colours: bool) -> String {
+    let (name, colour) = match finding.severity {
+        Severity::Critical => ("CRITICAL", "\x1b[1;31m"),
+        Severity::Warning => ("WARNING", "\x1b[1;33m"),
+        Severity::Info => ("INFO", "\x1b[1;36m"),
+    };
+    let title = visible(&finding.title).into_owned();
+    if colours {
+        format!("{colour}{name:<8}\x1b[0m {}  {title}", finding.rule)
+    } else {
+        format!("{name:<8} {}  {title}", finding.rule)
+    }
+}

@@ -1,0 +1,41 @@
+//! Reading inputs on behalf of a command: progress while it lasts, messages for what gave nothing.
+
+use anyhow::Context;
+
+use super::progress::Progress;
+use super::{Inputs, Status, output};
+use crate::evidence::Evidence;
+use crate::{ingest, input};
+
+/// Reads all inputs; the status says whether one that was named gave nothing.
+pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
+    let (sources, mut errors) = input::expand(&inputs.inputs);
+    let progress = Progress::new(&sources, inputs.quiet);
+    let reading = ingest::read(&sources, inputs.threads, &|octets| progress.at(octets)).context("reading captures")?;
+    progress.finish();
+    errors.extend(reading.errors);
+    for argument in &inputs.inputs {
+        let captures = reading.inputs.iter().filter(|input| matches!(input.kind, ingest::Kind::Capture(_)));
+        let inside = captures.filter(|input| std::path::Path::new(&input.name).starts_with(argument)).count();
+        if argument.is_dir()
+            && inside == 0
+            && !errors.iter().any(|error| error.input() == argument.display().to_string())
+        {
+            errors.push(crate::error::Error::Unrecognised {
+                input: argument.display().to_string(),
+                found: "a folder without captures".to_owned(),
+                expected: input::EXPECTED,
+            });
+        }
+    }
+    for error in &errors {
+        output::complain(&error.to_string());
+    }
+    let evidence = Evidence::new(reading.inputs, reading.parts);
+    for (number, name) in evidence.inputs.iter().map(|input| &input.name).enumerate() {
+        if let Some(why) = evidence.capture(number).and_then(|capture| capture.truncated.as_deref()) {
+            output::complain(&format!("{name}: {why}"));
+        }
+    }
+    Ok((evidence, if errors.is_empty() { Status::Fine } else { Status::Missing }))
+}

@@ -1,0 +1,209 @@
+//! Evidence becomes findings: one rule a file, with its explanation; each answers found, not found, or not judged.
+//!
+//! Rules see `Evidence` and nothing else. The registry below is their order in lists; findings are ordered by how
+//! bad they are.
+
+mod abortive_close;
+mod close_wait_leak;
+mod fin_unanswered;
+mod finding;
+mod group;
+mod per_host_paws_drop;
+pub mod replay;
+mod reused_within_2msl;
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+pub use finding::{
+    Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table,
+};
+
+use crate::evidence::Evidence;
+use crate::evidence::pairs::{self, HostPair};
+use crate::time::{Span, Time};
+
+/// A piece of knowledge.
+#[derive(Debug)]
+pub struct Rule {
+    /// Never used again for anything else.
+    pub code: &'static str,
+    /// Says what is wrong.
+    pub name: &'static str,
+    /// Markdown with fixed headings; `lastack explain` prints it.
+    pub explanation: &'static str,
+    /// Weighs the evidence.
+    pub judge: fn(&Case<'_>) -> Verdict,
+}
+
+/// What a rule says: found, not judged with the reason, or (neither) not found. It may find one subject's case
+/// and be unable to judge another's.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Cases found.
+    pub found: Vec<Finding>,
+    /// Cases that cannot be judged.
+    pub not_judged: Vec<NotJudged>,
+}
+
+/// What the engineer knows and sets.
+#[derive(Clone, Debug)]
+pub struct Thresholds {
+    /// Maximum segment lifetime.
+    pub msl: Span,
+    /// Kernels by address, as `--kernel` says.
+    pub kernels: Vec<(IpAddr, KernelVersion)>,
+}
+
+/// Major and minor version of a Linux kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelVersion(pub u16, pub u16);
+
+impl fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { msl: Span::from_secs(30), kernels: Vec::new() }
+    }
+}
+
+/// The evidence of one run, and what several rules derive from it.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// All that a rule may look at.
+    pub evidence: &'a Evidence,
+    /// What the engineer set.
+    pub thresholds: &'a Thresholds,
+    pairs: OnceCell<Vec<HostPair>>,
+}
+
+/// All rules, in the order of lists.
+pub static RULES: [&Rule; 5] = [
+    &per_host_paws_drop::RULE,
+    &reused_within_2msl::RULE,
+    &close_wait_leak::RULE,
+    &fin_unanswered::RULE,
+    &abortive_close::RULE,
+];
+
+/// Topics that `lastack explain` knows beside the rules.
+pub static TOPICS: [(&str, &str); 10] = [
+    ("time-wait", include_str!("diagnosis/topics/time-wait.md")),
+    ("close-wait", include_str!("diagnosis/topics/close-wait.md")),
+    ("2msl", include_str!("diagnosis/topics/2msl.md")),
+    ("paws", include_str!("diagnosis/topics/paws.md")),
+    ("tw-recycle", include_str!("diagnosis/topics/tw-recycle.md")),
+    ("tw-reuse", include_str!("diagnosis/topics/tw-reuse.md")),
+    ("snat", include_str!("diagnosis/topics/snat.md")),
+    ("listen-queue", include_str!("diagnosis/topics/listen-queue.md")),
+    ("ephemeral-ports", include_str!("diagnosis/topics/ephemeral-ports.md")),
+    ("host-stall", include_str!("diagnosis/topics/host-stall.md")),
+];
+
+/// Exhibits that a finding shows; it says how many there are.
+pub const EXHIBITS_SHOWN: usize = 20;
+
+impl<'a> Case<'a> {
+    /// Prepares the evidence for the rules.
+    #[must_use]
+    pub fn new(evidence: &'a Evidence, thresholds: &'a Thresholds) -> Self {
+        Self { evidence, thresholds, pairs: OnceCell::new() }
+    }
+
+    /// Pairs of hosts with unanswered SYNs.
+    pub fn pairs(&self) -> &[HostPair] {
+        self.pairs.get_or_init(|| pairs::with_unanswered_syns(self.evidence))
+    }
+
+    /// Unanswered SYN segments by the cause they are attributed to.
+    #[must_use]
+    pub fn syn_causes(&self) -> BTreeMap<String, u64> {
+        per_host_paws_drop::causes(self)
+    }
+
+    /// A packet as an exhibit; its frame is counted from 0 at its capture point.
+    #[must_use]
+    pub fn exhibit(&self, point: u16, frame: u64, at: Time, text: String) -> Exhibit {
+        let (input, frame) = self.evidence.locate(point, frame);
+        Exhibit { input: format!("i{}", input + 1), frame: Some(frame), line: None, time: Some(at), text }
+    }
+}
+
+/// Runs every rule once and orders what they found: worst first, surest first.
+#[must_use]
+pub fn run_all(case: &Case<'_>) -> Verdict {
+    let mut all = Verdict::default();
+    for rule in RULES {
+        let verdict = (rule.judge)(case);
+        all.found.extend(verdict.found);
+        all.not_judged.extend(verdict.not_judged);
+    }
+    // Rules give their findings in a fixed order, and the sort is stable.
+    all.found.sort_by(|one, other| (other.severity, other.confidence).cmp(&(one.severity, one.confidence)));
+    let mut numbers: Vec<(&str, usize)> = Vec::new();
+    for finding in &mut all.found {
+        let number = match numbers.iter_mut().find(|(code, _)| *code == finding.rule) {
+            Some((_, number)) => {
+                *number += 1;
+                *number
+            }
+            None => {
+                numbers.push((finding.rule, 1));
+                1
+            }
+        };
+        finding.id = format!("{}-{number}", finding.rule);
+    }
+    all
+}
+
+impl Rule {
+    /// The sentence under the title of its explanation.
+    #[must_use]
+    pub fn says(&self) -> String {
+        let paragraph =
+            self.explanation.lines().skip(1).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+        paragraph.collect::<Vec<_>>().join(" ")
+    }
+
+    /// A finding of this rule about `subject` at a capture point, to be filled in.
+    #[must_use]
+    pub fn finding(&self, severity: Severity, confidence: Confidence, subject: Subject, point: Option<u16>) -> Finding {
+        let mut finding = Finding {
+            id: String::new(),
+            rule: self.code,
+            name: self.name,
+            severity,
+            confidence,
+            title: String::new(),
+            summary: String::new(),
+            point: point.map(|point| format!("p{}", point + 1)),
+            first_time: None,
+            last_time: None,
+            fingerprint: String::new(),
+            selector: Selector { subject: subject.clone(), from: None, until: None },
+            display_filter: subject.display_filter(),
+            subject,
+            metrics: BTreeMap::new(),
+            tables: Vec::new(),
+            exhibits: Vec::new(),
+            exhibits_total: 0,
+            ruled_out: Vec::new(),
+            advice: Vec::new(),
+            references: Vec::new(),
+        };
+        finding.fingerprint = format!("{}:{}", self.code, finding.subject);
+        finding
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn number(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,66 @@
+//! CW001: the peer closed, this end acknowledged it, and its application never did close.
+//!
+//! RFC 9293 section 3.6: a connection stays in CLOSE-WAIT until the local user closes; no timer ends it. The
+//! capture shows a FIN that is acknowledged and never answered by another. A half-close in use (data still
+//! flows) and a capture that simply ends are no leak.
+
+use super::finding::plural;
+use super::group::{Group, Show, groups};
+use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::connection::{Close, Connection, Who};
+use crate::time::Span;
+
+pub(super) static RULE: Rule =
+    Rule { code: "CW001", name: "close-wait-leak", explanation: include_str!("close_wait_leak.md"), judge };
+
+/// Quiet in CLOSE-WAIT for less than this may be an application that is still at work.
+const PATIENCE: Span = Span::from_secs(10);
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let leaking = groups(case, |connection| leaked(case, connection));
+    Verdict { found: leaking.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+}
+
+/// How long an end has sat in CLOSE-WAIT without a word, where that is a leak.
+fn leaked(case: &Case<'_>, connection: Connection<'_>) -> Option<Span> {
+    if connection.close() != Close::HalfClosed {
+        return None;
+    }
+    let end = case.evidence.end_of(connection.point());
+    let held = connection.close_wait(end)?;
+    let quiet = end.since(connection.last().1);
+    (held >= PATIENCE && quiet >= PATIENCE).then_some(held)
+}
+
+fn finding(case: &Case<'_>, group: &Group<'_, Span>) -> Finding {
+    let (client, server, total) = (group.client, group.server, group.total());
+    let longest = group.picked.iter().map(|(_, held)| *held).max().unwrap_or_default();
+    let by_server = group.count(|connection, _| connection.close_wait_side() == Who::Server);
+    let holder = if by_server * 2 >= total {
+        format!("the application at {server}")
+    } else {
+        format!("the application on {client}")
+    };
+    let mut finding = group.finding(&RULE, Severity::Warning, Confidence::Medium);
+    finding.title = format!("{holder} leaves {} in CLOSE-WAIT, the longest for {longest}", plural(total, "connection"));
+    finding.summary = format!(
+        "The peer closed and was acknowledged; then nothing came from {holder} until the capture ended. CLOSE-WAIT ends only when the application closes its socket: no timer and no sysctl does it.",
+    );
+    finding.metric("connections", number(total));
+    finding.metric("longest_s", longest.secs());
+    finding.exhibit_all(group.exhibits(case, Show::Last, |connection, held| {
+        format!(
+            "last packet of {} to {}, then silence; in CLOSE-WAIT for {held}",
+            connection.client(),
+            connection.server()
+        )
+    }));
+    finding.rule_out("a half-close in use", format!("no data after the FIN for at least {PATIENCE}"));
+    finding.advise_when(
+        "on that host",
+        "ss -tanp state close-wait: the process that holds the sockets; look for a missing close() on its error and end-of-stream paths",
+    );
+    finding.advise("No kernel setting helps: tcp_keepalive only ends connections whose peer is gone, tcp_fin_timeout is for FIN-WAIT-2.");
+    finding.references = vec!["RFC 9293 section 3.6".to_owned()];
+    finding
+}

@@ -1,0 +1,122 @@
+//! The report as one HTML page: for the engineer who attaches it, the team that reads it, the manager who prints it.
+//!
+//! The page fetches nothing, says all it says without scripts, and escapes every word that it did not write itself:
+//! the template escapes markup, and characters without a picture are written out over the whole finished page, so that
+//! no field can be forgotten. Only the charts enter as markup, after `inline` has looked at them.
+//! Structure and names follow HTML (WHATWG) and WCAG 2.2.
+
+mod chart;
+mod finding;
+mod table;
+mod timeline;
+mod totals;
+mod verdict;
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use self::chart::Chart;
+use self::finding::FindingView;
+use self::table::DataTable;
+pub use self::table::{ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
+use self::timeline::Timeline;
+use self::totals::Bars;
+use self::verdict::Verdict;
+use super::model::{ChartEntry, Report};
+use super::{text, words};
+
+/// Findings that stand open on the page; the ones after them are there, folded up.
+const OPEN_FINDINGS: usize = 12;
+
+/// Bytes of charts on one page; a page that is attached to a ticket stays below 5 MB.
+const CHART_BYTES: usize = 1_200_000;
+
+/// The page for `report`.
+///
+/// `charts` are the pictures with their inline SVG, in the order they are to be shown; those that belong to no finding
+/// of the report are shown with the whole, and those that the page has no room for are only named. `connections` are rows of the connection table, in its order.
+///
+/// # Errors
+/// Only if the template cannot be written, which writing to memory never causes.
+pub fn render(
+    report: &Report,
+    charts: &[(ChartEntry, String)],
+    connections: &ConnectionTable,
+) -> Result<String, askama::Error> {
+    let page = Page::new(report, charts, connections).render()?;
+    Ok(match text::visible(&page) {
+        std::borrow::Cow::Borrowed(_) => page,
+        std::borrow::Cow::Owned(shown) => shown,
+    })
+}
+
+/// What the template needs, in the order of the page.
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    style: &'static str,
+    script: &'static str,
+    report: &'a Report,
+    verdict: Verdict<'a>,
+    open: Vec<FindingView<'a>>,
+    folded: Vec<FindingView<'a>>,
+    seen: Vec<(&'static str, String)>,
+    bars: Vec<Bars>,
+    charts: Vec<Chart<'a>>,
+    tables: Vec<DataTable<'a>>,
+    timeline: Option<Timeline<'a>>,
+    limits: DataTable<'a>,
+    inputs: DataTable<'a>,
+}
+
+impl<'a> Page<'a> {
+    fn new(report: &'a Report, charts: &'a [(ChartEntry, String)], connections: &'a ConnectionTable) -> Self {
+        let mut of_finding: BTreeMap<&str, Vec<Chart<'a>>> = BTreeMap::new();
+        let mut of_whole = Vec::new();
+        let mut room = CHART_BYTES;
+        for (entry, svg) in charts {
+            // A picture that is too big leaves its room to the ones after it.
+            let left = room.checked_sub(svg.len());
+            let svg = if left.is_some() { svg } else { "" };
+            room = left.unwrap_or(room);
+            let known = entry.finding.as_deref().filter(|id| report.findings.iter().any(|finding| finding.id == *id));
+            match known {
+                Some(id) => of_finding.entry(id).or_default().push(Chart::new(entry, svg)),
+                None => of_whole.push(Chart::new(entry, svg)),
+            }
+        }
+        let views = report.findings.iter().enumerate().map(|(index, finding)| {
+            let charts = of_finding.remove(finding.id.as_str()).unwrap_or_default();
+            FindingView::new(report, finding, index, charts)
+        });
+        let mut open: Vec<_> = views.collect();
+        let folded = open.split_off(open.len().min(OPEN_FINDINGS));
+        Self {
+            style: include_str!("style.css"),
+            script: include_str!("page.js"),
+            report,
+            verdict: Verdict::new(report),
+            open,
+            folded,
+            seen: totals::seen(report),
+            bars: totals::bars(report),
+            charts: of_whole,
+            tables: table::all(report, connections),
+            timeline: Timeline::new(report),
+            limits: table::limits(report),
+            inputs: table::inputs(report),
+        }
+    }
+
+    /// Every table of the page, for the rules that set columns of numbers to the right.
+    fn every_table(&self) -> impl Iterator<Item = &DataTable<'a>> {
+        let findings = self.open.iter().chain(&self.folded);
+        findings.flat_map(|finding| &finding.tables).chain(&self.tables).chain([&self.limits, &self.inputs])
+    }
+}

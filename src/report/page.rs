@@ -1,0 +1,47 @@
+//! `report.html` and `report.md`: the report for people.
+
+use std::io;
+
+use super::connections::{COLUMNS, rows};
+use super::html::{self, ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
+use super::{Material, Output, markdown};
+
+/// Writes `report.html`, its charts as SVG inside it.
+///
+/// # Errors
+/// If a chart cannot be drawn or the page cannot be written.
+pub fn html(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
+    let mut charts = Vec::new();
+    for (entry, chart) in &material.charts {
+        charts.push((entry.clone(), chart.svg().map_err(io::Error::other)?));
+    }
+    let page = html::render(&material.report, &charts, &table(material)).map_err(io::Error::other)?;
+    output.file("report.html", &mut |file| file.write_all(page.as_bytes()))
+}
+
+/// Writes `report.md`, short enough for a comment on a ticket.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn markdown(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
+    let text = markdown::render(&material.report);
+    output.file("report.md", &mut |file| file.write_all(text.as_bytes()))
+}
+
+/// The first rows of the connection table, and the columns that people look at.
+fn table(material: &Material<'_>) -> ConnectionTable {
+    let columns: Vec<_> = COLUMNS.iter().filter(|(name, _)| PAGE_COLUMNS.contains(name)).collect();
+    let cells = |row| {
+        let one = |(_, cell): &&super::connections::Column| {
+            let mut text = String::new();
+            cell(&row, &mut text);
+            text
+        };
+        columns.iter().map(one).collect()
+    };
+    ConnectionTable {
+        columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        rows: rows(material.evidence).take(PAGE_ROWS).map(cells).collect(),
+        total: material.evidence.connection_count() as u64,
+    }
+}

@@ -1,0 +1,113 @@
+//! Which charts a report has, and what they show: evidence and findings become the charts' plain data.
+
+use super::chart::{
+    Chart, CloseCount, Closes, Picture, Remembered, Reuse, ReuseIntervals, ReuseOutcome, SynFate, SynMark,
+    SynTimestamps,
+};
+use super::model::{ChartEntry, Report};
+use crate::connection::{self, Close};
+use crate::diagnosis::replay::{Prediction, replay};
+use crate::diagnosis::{Case, Finding};
+use crate::evidence::pairs::HostPair;
+use crate::time::{Span, Time};
+
+/// Charts that a report has at most: pages with more are not read.
+const MOST: usize = 24;
+
+/// The charts of a report, each with its entry for `charts[]`.
+#[must_use]
+pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
+    let mut charts: Vec<(ChartEntry, Chart)> =
+        report.findings.iter().filter_map(|finding| of_finding(case, finding)).take(MOST).collect();
+    charts.extend(reuses(case).map(|picture| {
+        let title = "How soon socket pairs are used again after TIME-WAIT began".to_owned();
+        entry("reuse-intervals", title, picture, None)
+    }));
+    charts.extend(closes(report).map(|picture| entry("closes", "How connections closed".to_owned(), picture, None)));
+    charts
+}
+
+fn entry(name: &str, title: String, picture: Picture, finding: Option<&Finding>) -> (ChartEntry, Chart) {
+    let chart = Chart { name: name.to_owned(), title, note: String::new(), picture };
+    let entry = ChartEntry {
+        name: chart.name.clone(),
+        title: chart.title.clone(),
+        alt: chart.alt(),
+        finding: finding.map(|finding| finding.id.clone()),
+    };
+    (entry, chart)
+}
+
+fn of_finding(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
+    if finding.rule != "SYN001" {
+        return None;
+    }
+    let (subject, point) = (&finding.subject, finding.point.as_deref()?);
+    let of_subject = |pair: &&HostPair| {
+        Some(pair.client) == subject.client_ip
+            && Some(pair.server) == subject.server_ip
+            && format!("p{}", pair.point + 1) == point
+    };
+    let pair = case.pairs().iter().find(of_subject)?;
+    let title = format!("Timestamps of the SYNs of {} at {}, and what the server remembers", pair.client, pair.server);
+    let name = format!("{}-timestamps", finding.id.to_lowercase());
+    Some(entry(&name, title, syn_timestamps(case, pair), Some(finding)))
+}
+
+/// The picture that proves SYN001.
+fn syn_timestamps(case: &Case<'_>, pair: &HostPair) -> Picture {
+    let points = &case.evidence.points;
+    let start = points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
+    let replay = replay(pair, start);
+    let clocks = pair.clocks();
+    let syns = pair.syns.iter().zip(&replay.predictions).zip(&clocks.of).filter_map(|((syn, prediction), clock)| {
+        let fate = match (syn.unanswered(), prediction) {
+            (false, _) => SynFate::Answered,
+            (true, Prediction::Drop) => SynFate::UnansweredBehind,
+            (true, _) => SynFate::UnansweredOther,
+        };
+        Some(SynMark { at: syn.at, tsval: syn.tsval?.0, fate, clock: *clock })
+    });
+    let end = case.evidence.end_of(pair.point);
+    let remembered = replay.remembered.iter().map(|remembered| Remembered {
+        from: remembered.from,
+        until: remembered.until.min(end.max(remembered.from)),
+        tsval: remembered.tsval.0,
+    });
+    Picture::SynTimestamps(SynTimestamps { syns: syns.collect(), remembered: remembered.collect() })
+}
+
+fn reuses(case: &Case<'_>) -> Option<Picture> {
+    let mut reuses: Vec<Reuse> = Vec::new();
+    for (_, connection) in case.evidence.connections() {
+        if let Some((interval, outcome)) = connection.reuse() {
+            reuses.push(Reuse { interval, outcome: of_outcome(outcome) });
+        }
+    }
+    let two_msl = Span(case.thresholds.msl.0.saturating_mul(2));
+    (!reuses.is_empty()).then_some(Picture::ReuseIntervals(ReuseIntervals { reuses, two_msl }))
+}
+
+fn of_outcome(outcome: connection::ReuseOutcome) -> ReuseOutcome {
+    match outcome {
+        connection::ReuseOutcome::Accepted => ReuseOutcome::Accepted,
+        connection::ReuseOutcome::ChallengedThenAccepted => ReuseOutcome::ChallengedThenAccepted,
+        connection::ReuseOutcome::Challenged => ReuseOutcome::Challenged,
+        connection::ReuseOutcome::Refused => ReuseOutcome::Refused,
+        connection::ReuseOutcome::Unanswered => ReuseOutcome::Unanswered,
+    }
+}
+
+fn closes(report: &Report) -> Option<Picture> {
+    let none = Close::None.name();
+    let kinds: Vec<CloseCount> = report
+        .totals
+        .closes
+        .iter()
+        .map(|(kind, count)| CloseCount {
+            kind: if *kind == none { "none (never opened)".to_owned() } else { (*kind).to_owned() },
+            count: *count,
+        })
+        .collect();
+    (!kinds.is_empty()).then_some(Picture::Closes(Closes { kinds }))
+}
