@@ -4,25 +4,38 @@
 //! bad they are.
 
 mod abortive_close;
+mod accept_queue_overflow;
 mod close_wait_leak;
+mod connection_refused;
+mod destination_unreachable;
 mod fin_unanswered;
 mod finding;
 mod group;
 mod per_host_paws_drop;
 pub mod replay;
 mod reused_within_2msl;
+mod scan;
+mod syn_filtered;
+mod syn_flood_or_scan;
+mod syn_into_time_wait;
+mod syn_lost;
+mod synack_lost;
+mod weigh;
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 pub use finding::{
     Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table,
 };
 
+use self::scan::Suspects;
+use self::weigh::Service;
+pub use self::weigh::kernels::Replays;
 use crate::evidence::Evidence;
-use crate::evidence::pairs::{self, HostPair};
+use crate::evidence::pairs::{HostPair, PairIndex};
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -61,6 +74,14 @@ pub struct Thresholds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelVersion(pub u16, pub u16);
 
+impl Thresholds {
+    /// The kernel that the engineer named for an address.
+    #[must_use]
+    pub fn kernel(&self, address: IpAddr) -> Option<KernelVersion> {
+        self.kernels.iter().find(|(ip, _)| *ip == address).map(|(_, version)| *version)
+    }
+}
+
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)
@@ -80,12 +101,22 @@ pub struct Case<'a> {
     pub evidence: &'a Evidence,
     /// What the engineer set.
     pub thresholds: &'a Thresholds,
-    pairs: OnceCell<Vec<HostPair>>,
+    services: OnceLock<Vec<Service>>,
+    suspects: OnceLock<Suspects>,
+    index: OnceLock<PairIndex>,
 }
 
 /// All rules, in the order of lists.
-pub static RULES: [&Rule; 5] = [
+pub static RULES: &[&Rule] = &[
     &per_host_paws_drop::RULE,
+    &accept_queue_overflow::RULE,
+    &syn_filtered::RULE,
+    &syn_lost::RULE,
+    &connection_refused::RULE,
+    &destination_unreachable::RULE,
+    &syn_flood_or_scan::RULE,
+    &syn_into_time_wait::RULE,
+    &synack_lost::RULE,
     &reused_within_2msl::RULE,
     &close_wait_leak::RULE,
     &fin_unanswered::RULE,
@@ -113,18 +144,35 @@ impl<'a> Case<'a> {
     /// Prepares the evidence for the rules.
     #[must_use]
     pub fn new(evidence: &'a Evidence, thresholds: &'a Thresholds) -> Self {
-        Self { evidence, thresholds, pairs: OnceCell::new() }
+        Self { evidence, thresholds, services: OnceLock::new(), suspects: OnceLock::new(), index: OnceLock::new() }
     }
 
     /// Pairs of hosts with unanswered SYNs.
-    pub fn pairs(&self) -> &[HostPair] {
-        self.pairs.get_or_init(|| pairs::with_unanswered_syns(self.evidence))
+    pub fn pairs(&self) -> &PairIndex {
+        self.index.get_or_init(|| PairIndex::new(self.evidence))
+    }
+
+    /// The timestamp check replayed over one pair of hosts.
+    #[must_use]
+    pub fn replay(&self, pair: &HostPair) -> Replays {
+        let start = self.evidence.points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
+        weigh::kernels::replay(pair, start)
     }
 
     /// Unanswered SYN segments by the cause they are attributed to.
     #[must_use]
     pub fn syn_causes(&self) -> BTreeMap<String, u64> {
-        per_host_paws_drop::causes(self)
+        weigh::causes(self.services())
+    }
+
+    /// Every unanswered SYN weighed, by client address and server socket.
+    fn services(&self) -> &[Service] {
+        self.services.get_or_init(|| weigh::weigh_all(self))
+    }
+
+    /// Who scans or floods.
+    fn suspects(&self) -> &Suspects {
+        self.suspects.get_or_init(|| scan::suspects(self))
     }
 
     /// A packet as an exhibit; its frame is counted from 0 at its capture point.

@@ -5,14 +5,16 @@
 
 pub mod clocks;
 pub mod pairs;
+pub mod tally;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use hashbrown::HashSet;
 
-use crate::connection::{Connection, Opened, Socket, Tracked};
-use crate::ingest::{Capture, Input, Kind, Parts};
+use self::tally::Tally;
+use crate::connection::{Connection, Socket, Tracked};
+use crate::ingest::{Capture, Input, Kind, Parts, Workers};
 use crate::segment::Echo;
 use crate::time::Time;
 
@@ -27,6 +29,10 @@ pub struct Evidence {
     pub shards: Vec<Tracked>,
     /// Echo requests and replies: capture point, message, frame at the point from 0.
     pub echoes: Vec<(u16, Echo, u64)>,
+    /// Counts over all connections.
+    pub tally: Tally,
+    /// The run's threads.
+    pub workers: Workers,
 }
 
 /// A capture point: one file, or one rotated set.
@@ -44,8 +50,19 @@ impl Evidence {
     /// Joins what all captures gave.
     #[must_use]
     pub fn new(inputs: Vec<Input>, parts: Parts) -> Self {
-        let mut evidence = Self { points: points(&inputs), inputs, shards: parts.shards, echoes: parts.echoes };
+        let mut evidence = Self {
+            points: points(&inputs),
+            inputs,
+            shards: parts.shards,
+            echoes: parts.echoes,
+            tally: Tally::default(),
+            workers: parts.workers,
+        };
         evidence.turn_guessed_clients();
+        let tallies = evidence
+            .workers
+            .map(&evidence.shards, |number, shard| Tally::of(u16::try_from(number).unwrap_or(u16::MAX), shard));
+        evidence.tally = tallies.into_iter().fold(Tally::default(), Tally::merged);
         evidence
     }
 
@@ -95,26 +112,27 @@ impl Evidence {
         }
     }
 
+    /// Connections that did not just open and close as they should, in order of shard and index.
+    pub fn notable(&self) -> impl Iterator<Item = Connection<'_>> {
+        self.tally.notable.iter().filter_map(|(shard, index)| self.shards.get(usize::from(*shard))?.connection(*index))
+    }
+
     /// Where no SYN was captured, the end that is a known listener is the server; the port decided so far.
     fn turn_guessed_clients(&mut self) {
-        let listeners: HashSet<(u16, Socket)> = self
-            .shards
-            .iter()
-            .flat_map(Tracked::connections)
-            .filter(|c| {
-                !matches!(
-                    c.opened(),
-                    Opened::BeforeCapture | Opened::Unanswered | Opened::Unreachable | Opened::Refused
-                )
-            })
-            .map(|c| (c.point(), c.server()))
-            .collect();
-        if listeners.is_empty() {
+        let parts =
+            self.workers.map(&self.shards, |_, shard| shard.guessed_sockets().collect::<HashSet<(u16, Socket)>>());
+        let guessed: HashSet<(u16, Socket)> = parts.into_iter().flatten().collect();
+        if guessed.is_empty() {
             return;
         }
+        let parts = self.workers.map(&self.shards, |_, shard| {
+            let known = shard.connections().filter(|c| c.shows_listener()).map(|c| (c.point(), c.server()));
+            known.filter(|socket| guessed.contains(socket)).collect::<HashSet<(u16, Socket)>>()
+        });
+        let listeners: HashSet<(u16, Socket)> = parts.into_iter().flatten().collect();
         let wrong =
             |client, server, point| listeners.contains(&(point, client)) && !listeners.contains(&(point, server));
-        self.shards.iter_mut().for_each(|shard| shard.turn_round(wrong));
+        self.workers.each(&mut self.shards, |shard| shard.turn_round(wrong));
     }
 }
 

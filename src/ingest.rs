@@ -11,8 +11,10 @@
 mod file;
 mod inputs;
 mod stream;
+mod workers;
 
 pub use inputs::{Input, Kind, Reading, read};
+pub use workers::Workers;
 
 use std::io::Read;
 
@@ -90,6 +92,8 @@ pub struct Parts {
     pub shards: Vec<Tracked>,
     /// Echo requests and replies: capture point, message, frame at the point from 0.
     pub echoes: Vec<(u16, Echo, u64)>,
+    /// The run's threads.
+    pub workers: Workers,
 }
 
 impl<'a> Pipeline<'a> {
@@ -154,7 +158,7 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn finish(self) -> Parts {
         let shards = self.pool.install(|| self.trackers.into_par_iter().map(Tracker::finish).collect());
-        Parts { shards, echoes: self.echoes }
+        Parts { shards, echoes: self.echoes, workers: Workers(Some(self.pool)) }
     }
 
     /// Hands the first `filled` slots to the trackers and adds their counts.

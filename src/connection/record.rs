@@ -47,8 +47,6 @@ pub struct Record {
     pub(super) ttl: [u8; 2],
     pub(super) window_scale: u8,
     pub(super) syn_ack_count: u8,
-    /// Data retransmissions of each side since its peer was last heard.
-    pub(super) silent: [u8; 2],
     /// Octets of data, bits 32 to 39.
     pub(super) bytes_high: [u8; 2],
 
@@ -108,16 +106,16 @@ impl State {
     pub(super) const OPENED_BY_SYN: u32 = 1 << 23;
     /// No SYN-ACK was captured, but later segments prove that there was one.
     pub(super) const SYN_ACK_IMPLIED: u32 = 1 << 24;
-    /// The first SYN carried timestamps.
-    pub(super) const SYN_TIMESTAMP: u32 = 1 << 25;
-    /// The SYN-ACK carried timestamps.
-    pub(super) const SYN_ACK_TIMESTAMP: u32 = 1 << 26;
     /// The client is a guess: no SYN and no SYN-ACK was seen.
-    pub(super) const CLIENT_GUESSED: u32 = 1 << 27;
+    pub(super) const CLIENT_GUESSED: u32 = 1 << 25;
+    /// A SYN waits for its answer (`pending` is not 0).
+    pub(super) const WAITING: u32 = 1 << 26;
+    /// Two bits a side from here on: data retransmissions since the peer was last heard, at most 3.
+    const SILENT: u32 = 28;
     /// Both FINs were acknowledged.
     pub(super) const CLOSED: u32 = State::FIN_ACKED | State::FIN_ACKED << 1;
     /// Anything that makes a plain segment worth a closer look.
-    pub(super) const BUSY: u32 = State::FIN | State::FIN << 1 | State::RST | State::RST << 1;
+    pub(super) const BUSY: u32 = State::FIN | State::FIN << 1 | State::RST | State::RST << 1 | State::WAITING;
 
     #[inline]
     pub(super) const fn has(self, mask: u32) -> bool {
@@ -143,11 +141,30 @@ impl State {
         self.set(mask << side.index());
     }
 
+    /// Data retransmissions of a side since its peer was last heard, at most 3.
+    pub(super) const fn silent(self, side: Side) -> u32 {
+        self.0 >> (Self::SILENT + 2 * side.index() as u32) & 3
+    }
+
+    /// A peer that is heard is not silent.
+    #[inline]
+    pub(super) fn heard(&mut self, peer: Side) {
+        self.0 &= !(3 << (Self::SILENT + 2 * peer.other().index() as u32));
+    }
+
+    pub(super) fn retransmitted(&mut self, side: Side) {
+        if self.silent(side) < 3 {
+            self.0 += 1 << (Self::SILENT + 2 * side.index() as u32);
+        }
+    }
+
     /// Exchanges the bits of both sides.
     pub(super) fn swap_sides(&mut self) {
         const PAIRS: u32 = 0x5555;
-        let both = self.0 & 0xffff;
-        self.0 = self.0 & !0xffff | (both & PAIRS) << 1 | both >> 1 & PAIRS;
+        let (both, silent) = (self.0 & 0xffff, self.0 >> Self::SILENT);
+        self.0 &= 0x0fff_0000;
+        self.0 |= (both & PAIRS) << 1 | both >> 1 & PAIRS;
+        self.0 |= (silent << 2 & 0xc | silent >> 2) << Self::SILENT;
     }
 }
 
@@ -174,6 +191,12 @@ impl More {
     pub(super) const KEEP_ALIVE: u16 = 1 << 9;
     /// A segment that belongs to an earlier incarnation, or to none.
     pub(super) const STRAY: u16 = 1 << 10;
+    /// A SYN was repeated although a SYN-ACK had answered it.
+    pub(super) const SYN_AFTER_SYN_ACK: u16 = 1 << 13;
+    /// The first SYN carried timestamps.
+    pub(super) const SYN_TIMESTAMP: u16 = 1 << 11;
+    /// The SYN-ACK carried timestamps.
+    pub(super) const SYN_ACK_TIMESTAMP: u16 = 1 << 12;
 
     pub(super) const fn has(self, mask: u16) -> bool {
         self.0 & mask == mask
@@ -198,7 +221,6 @@ impl Record {
         self.bytes.swap(0, 1);
         self.isn.swap(0, 1);
         self.ttl.swap(0, 1);
-        self.silent.swap(0, 1);
         self.bytes_high.swap(0, 1);
         self.fin_at.swap(0, 1);
         self.fin_acked_at.swap(0, 1);
@@ -219,7 +241,10 @@ mod tests {
     #[test]
     fn sides_are_exchanged_bit_by_bit() {
         let mut state = State(State::SYN | State::FIN << 1 | State::ESTABLISHED);
+        state.retransmitted(Side::Server);
         state.swap_sides();
-        assert_eq!(state, State(State::SYN << 1 | State::FIN | State::ESTABLISHED));
+        let mut expected = State(State::SYN << 1 | State::FIN | State::ESTABLISHED);
+        expected.retransmitted(Side::Client);
+        assert_eq!(state, expected);
     }
 }

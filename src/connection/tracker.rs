@@ -103,7 +103,7 @@ impl Tracker {
         let Some((place, index)) = found else { return self.first_of_pair(seen) };
         let Some(side) = tracked.side_of(index, seen) else { return };
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
-        let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY) && record.pending == 0;
+        let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
             record.account(side, seen);
             record.plain(side, seen.segment);
@@ -229,14 +229,17 @@ impl Tracked {
         let stale = record.state.has(State::ESTABLISHED) && !overtaken;
         record.history.push(side, if again { Event::Again } else { Event::Syn });
         record.syn_count = record.syn_count.saturating_add(1);
+        if again && !stale && record.state.of(State::SYN_ACK, side.other()) {
+            record.more.set(More::SYN_AFTER_SYN_ACK);
+        }
         if !again {
             record.state.set_of(State::SYN, side);
             record.set_isn(side, segment.seq);
             record.set_next(side, segment.seq.plus(1));
         }
         if again || overtaken {
-            record.pending =
-                if overtaken { 0 } else { u32::try_from(self.syns.len()).unwrap_or(u32::MAX).saturating_add(2) };
+            let event = u32::try_from(self.syns.len()).unwrap_or(u32::MAX).saturating_add(2);
+            record.wait_with(if overtaken { 0 } else { event });
         }
         self.syns.push(SynEvent {
             record: index,
@@ -253,7 +256,9 @@ impl Tracked {
     /// Gives the SYN that waits its fate.
     fn answer(&mut self, index: u32, fate: Option<SynFate>) {
         let (Some(record), Some(fate)) = (self.records.get_mut(index as usize), fate) else { return };
-        match std::mem::take(&mut record.pending) {
+        let waiting = record.pending;
+        record.wait_with(0);
+        match waiting {
             0 => {}
             1 => record.more.set(fate as u16),
             later => {
@@ -337,7 +342,6 @@ impl Record {
             ttl: [0; 2],
             window_scale: u8::MAX,
             syn_ack_count: 0,
-            silent: [0; 2],
             bytes_high: [0; 2],
             fin_at: [Time::MIN; 2],
             fin_acked_at: [Time::MIN; 2],
@@ -369,16 +373,22 @@ impl Record {
         self.set_isn(Side::Client, segment.seq);
         self.set_next(Side::Client, segment.seq.plus(1));
         self.syn_count = 1;
-        self.pending = 1;
+        self.wait_with(1);
         self.layout = segment.layout;
         self.mss = segment.mss;
         self.window_scale = segment.window_scale;
         self.set_ttl(Side::Client, segment);
         if let Some(tsval) = segment.timestamp() {
-            self.state.set(State::SYN_TIMESTAMP);
+            self.more.set(More::SYN_TIMESTAMP);
             self.syn_tsval = tsval;
         }
         self.history.push(Side::Client, Event::Syn);
+    }
+
+    /// Names the SYN that waits for its answer, or none.
+    fn wait_with(&mut self, pending: u32) {
+        self.pending = pending;
+        self.state.0 = if pending == 0 { self.state.0 & !State::WAITING } else { self.state.0 | State::WAITING };
     }
 
     /// The SYN was not captured; its ISN is what the SYN-ACK acknowledges.
@@ -420,10 +430,7 @@ impl Record {
         if segment.window == 0 && segment.flags.0 & (Flags::RST | Flags::SYN) == 0 {
             self.more.set(More::ZERO_WINDOW);
         }
-        // A peer that is heard is not silent.
-        if let Some(silent) = self.silent.get_mut(side.other().index()) {
-            *silent = 0;
-        }
+        self.state.heard(side);
     }
 
     /// A segment of an open connection: data, or an acknowledgment.
@@ -470,9 +477,7 @@ impl Record {
         }
         self.first_time(side, State::DATA, Event::Data);
         self.history.push(side, Event::Again);
-        if let Some(silent) = self.silent.get_mut(side.index()) {
-            *silent = silent.saturating_add(1);
-        }
+        self.state.retransmitted(side);
         let unheard =
             self.acked.get(Side::Server.index()).is_some_and(|acked| *acked == self.isn_of(Side::Client).plus(1));
         if side == Side::Client && self.state.has(State::OPENED_BY_SYN) && unheard {
@@ -549,7 +554,7 @@ impl Record {
         }
         self.set_ttl(side, segment);
         if let Some(tsval) = segment.timestamp() {
-            self.state.set(State::SYN_ACK_TIMESTAMP);
+            self.more.set(More::SYN_ACK_TIMESTAMP);
             self.syn_ack_tsval = tsval;
         }
     }

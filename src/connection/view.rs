@@ -285,6 +285,12 @@ impl Tracked {
         })
     }
 
+    /// Both sockets of every connection whose client is a guess.
+    pub fn guessed_sockets(&self) -> impl Iterator<Item = (u16, Socket)> + '_ {
+        let guessed = self.connections().filter(|c| c.record.state.has(State::CLIENT_GUESSED));
+        guessed.flat_map(|c| [(c.point(), c.client()), (c.point(), c.server())])
+    }
+
     /// Exchanges client and server of every record for which `wrong` holds, where the client was a guess.
     pub fn turn_round(&mut self, wrong: impl Fn(Socket, Socket, u16) -> bool) {
         let guessed: Vec<usize> = self
@@ -417,13 +423,13 @@ impl<'a> Connection<'a> {
     /// TSval of the first SYN.
     #[must_use]
     pub fn syn_tsval(self) -> Option<TsVal> {
-        self.record.state.has(State::SYN_TIMESTAMP).then_some(self.record.syn_tsval)
+        self.record.more.has(More::SYN_TIMESTAMP).then_some(self.record.syn_tsval)
     }
 
     /// TSval of the SYN-ACK.
     #[must_use]
     pub fn syn_ack_tsval(self) -> Option<TsVal> {
-        self.record.state.has(State::SYN_ACK_TIMESTAMP).then_some(self.record.syn_ack_tsval)
+        self.record.more.has(More::SYN_ACK_TIMESTAMP).then_some(self.record.syn_ack_tsval)
     }
 
     /// What tells the client's stack apart: TTL, option layout, MSS and window scale of its SYN.
@@ -475,6 +481,26 @@ impl<'a> Connection<'a> {
         answers.into_iter().find(|(bit, _)| state.has(*bit)).map_or(Opened::Unanswered, |(_, opened)| opened)
     }
 
+    /// Whether its server is surely one: it answered a SYN with a SYN-ACK.
+    #[must_use]
+    pub fn shows_listener(self) -> bool {
+        self.record.state.any(State::SYN_ACK << 1)
+    }
+
+    /// Whether it did anything but open with one SYN, carry data, and close with two FINs or stay open. How it
+    /// opened and closed is handed in, since whoever asks knows it already.
+    #[must_use]
+    pub fn is_notable(self, opened: Opened, close: Close) -> bool {
+        let plain = opened == Opened::Handshake && matches!(close, Close::Fin | Close::Open);
+        let odd = More::SYN_ACK_AFTER_ACK | More::EARLY_RETRANSMISSION | More::LATE_RST | More::STRAY;
+        let unserved = self.record.bytes.last() == Some(&0) && self.record.bytes.first() != Some(&0);
+        !plain
+            || unserved
+            || self.record.syn_count > 1
+            || self.record.syn_ack_count > 1
+            || self.record.more.0 & odd != 0
+    }
+
     /// Whether it ever carried, or could carry, data.
     #[must_use]
     pub fn is_open(self) -> bool {
@@ -494,7 +520,7 @@ impl<'a> Connection<'a> {
             (_, true) => Close::FinReset,
             (3, false) if state.has(State::SIMULTANEOUS_CLOSE) => Close::FinSimultaneous,
             (3, false) => Close::Fin,
-            (0, false) if self.record.silent.iter().any(|count| *count >= SILENCE) => Close::DataUnanswered,
+            (0, false) if Side::BOTH.into_iter().any(|side| state.silent(side) >= SILENCE) => Close::DataUnanswered,
             (0, false) => Close::Open,
             _ if state.any(State::FIN_ACKED | State::FIN_ACKED << 1) => Close::HalfClosed,
             _ => Close::FinUnanswered,
@@ -635,6 +661,12 @@ impl<'a> Connection<'a> {
         self.record.more.has(More::SYN_ACK_AFTER_ACK)
     }
 
+    /// A SYN was repeated although a SYN-ACK had answered it.
+    #[must_use]
+    pub fn syn_after_syn_ack(self) -> bool {
+        self.record.more.has(More::SYN_AFTER_SYN_ACK)
+    }
+
     /// The client's first data was repeated before the server acknowledged any.
     #[must_use]
     pub fn early_retransmission(self) -> bool {
@@ -680,7 +712,7 @@ impl<'a> Connection<'a> {
 
 /// Retransmissions without a word from the peer before data counts as unanswered: one may be the last packet
 /// of a capture that was stopped.
-const SILENCE: u8 = 2;
+const SILENCE: u32 = 2;
 
 /// Times that were never set are `Time::MIN`.
 fn known(at: Time) -> Option<Time> {

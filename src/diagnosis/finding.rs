@@ -265,3 +265,16 @@ pub fn plural(count: u64, one: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {one}{s}")
 }
+
+/// A letter for a clock: A is the highest.
+#[must_use]
+pub fn letter(place: usize) -> String {
+    let letter = u8::try_from(place).ok().filter(|place| *place < 26).map(|place| char::from(b'A' + place));
+    letter.map_or_else(|| format!("{}", place + 1), |letter| letter.to_string())
+}
+
+/// A number rounded to three significant digits: more would say what nobody knows.
+#[must_use]
+pub fn significant(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
+}

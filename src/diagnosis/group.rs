@@ -16,10 +16,10 @@ pub(super) struct Group<'a, T> {
     pub picked: Vec<(Connection<'a>, T)>,
 }
 
-/// Groups what `pick` picks, in order of capture point, client and server.
+/// Groups what `pick` picks among the notable connections (see `Evidence::notable`), in order of capture point, client and server.
 pub(super) fn groups<'a, T>(case: &Case<'a>, pick: impl Fn(Connection<'a>) -> Option<T>) -> Vec<Group<'a, T>> {
     let mut groups: BTreeMap<(u16, IpAddr, Socket), Vec<(Connection<'a>, T)>> = BTreeMap::new();
-    for connection in case.evidence.shards.iter().flat_map(|shard| shard.connections()) {
+    for connection in case.evidence.notable() {
         if let Some(value) = pick(connection) {
             let key = (connection.point(), connection.client().ip, connection.server());
             groups.entry(key).or_default().push((connection, value));

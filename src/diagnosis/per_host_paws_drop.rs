@@ -3,285 +3,236 @@
 //! The kernel's rule is replayed (see `replay`) for each pair of hosts. It holds where SYNs that it drops went
 //! unanswered, none of them was answered, and being behind and being unanswered go together beyond chance.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::finding::plural;
-use super::replay::{Prediction, Replay, Tally, WithoutTimestamps, replay};
-use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
-use crate::connection::Socket;
-use crate::evidence::clocks::Clocks;
-use crate::evidence::pairs::{HostPair, SynSeen};
+use super::replay::WithoutTimestamps;
+use super::weigh::{Cause, OtherCause, PawsVerdict, Service, Unanswered};
+use super::{
+    Case, Cell, Confidence, Exhibit, Finding, KernelVersion, NotJudged, Rule, Severity, Table, Verdict, number,
+};
 
 pub(super) static RULE: Rule =
     Rule { code: "SYN001", name: "per-host-paws-drop", explanation: include_str!("per_host_paws_drop.md"), judge };
 
-/// Dropped SYNs below which nothing is said: fewer may be chance.
-const FEWEST: u64 = 3;
-/// A chance of independence above which nothing is said.
-const CHANCE: f64 = 1e-3;
+/// `tcp_tw_recycle` is gone since this version (commit 4396e46187ca).
+const GONE_SINCE: KernelVersion = KernelVersion(4, 12);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();
-    for pair in case.pairs() {
-        match weigh(case, pair) {
-            Weighed::Holds(held) => verdict.found.extend(held.findings(case, pair)),
-            Weighed::CannotTell(because) => verdict.not_judged.push(cannot_tell(pair, because)),
-            Weighed::No => {}
+    for service in case.services() {
+        match &service.paws {
+            PawsVerdict::Holds { chance } if explained(service) > 0 => {
+                match case.thresholds.kernel(service.server.ip) {
+                    Some(version) if version >= GONE_SINCE => verdict.not_judged.push(gone(service, version)),
+                    _ => verdict.found.push(finding(case, service, *chance)),
+                }
+            }
+            PawsVerdict::CannotTell(because) => verdict.not_judged.push(cannot_tell(service, because)),
+            _ => {}
         }
     }
+    verdict.not_judged.dedup();
     verdict
 }
 
-enum Weighed {
-    Holds(Box<Held>),
-    CannotTell(String),
-    No,
+/// Unanswered SYNs that the check explains, alone or beside a second cause.
+fn explained(service: &Service) -> u64 {
+    service.of(Cause::PawsDrop).count() as u64 + service.either()
 }
 
-/// What is known once the rule holds for a pair of hosts.
-struct Held {
-    replay: Replay,
-    tally: Tally,
-    chance: f64,
-    clocks: Clocks,
-}
-
-fn weigh(case: &Case<'_>, pair: &HostPair) -> Weighed {
-    let start =
-        case.evidence.points.get(usize::from(pair.point)).map_or(crate::time::Time::MIN, |point| point.first_at);
-    let replay = replay(pair, start);
-    let tally = replay.tally(pair, |_| true);
-    if tally.dropped == 0 {
-        return undecided(&tally);
-    }
-    if tally.contradictions > 0 {
-        return Weighed::No;
-    }
-    if tally.dropped < FEWEST {
-        return Weighed::CannotTell(format!(
-            "{} that the check would drop went unanswered: too few to tell from chance",
-            plural(tally.dropped, "SYN")
-        ));
-    }
-    let chance = independence(&tally);
-    if chance > CHANCE {
-        return Weighed::CannotTell(format!(
-            "{} that the check would drop went unanswered, but so did {} that it lets through, and {} were answered: no proof that timestamps matter (chance {chance:.2})",
-            plural(tally.dropped, "SYN"),
-            tally.unexplained,
-            tally.passed,
-        ));
-    }
-    Weighed::Holds(Box::new(Held { clocks: pair.clocks(), replay, tally, chance }))
-}
-
-/// SYNs in the first minute that only a close before the capture could explain, and nothing else to go by.
-fn undecided(tally: &Tally) -> Weighed {
-    if tally.undecided >= FEWEST && tally.unexplained == 0 {
-        let because = format!(
-            "{} went unanswered in the first 60 s: a close before the capture began may have taught the server a higher timestamp",
-            plural(tally.undecided, "SYN"),
-        );
-        return Weighed::CannotTell(because);
-    }
-    Weighed::No
-}
-
-/// The chance that being behind and being unanswered are independent (Fisher's exact test, one-sided).
-fn independence(tally: &Tally) -> f64 {
-    let table = [tally.dropped, tally.contradictions, tally.unexplained, tally.passed];
-    statrs::stats_tests::fishers_exact(&table, statrs::stats_tests::Alternative::Greater).unwrap_or(1.0)
-}
-
-/// Unanswered SYN segments by cause, as far as this rule can say.
-pub(super) fn causes(case: &Case<'_>) -> BTreeMap<String, u64> {
-    let mut causes = BTreeMap::new();
-    for pair in case.pairs() {
-        let unanswered = pair.syns.iter().filter(|syn| syn.unanswered()).count() as u64;
-        let (dropped, undecided) = match weigh(case, pair) {
-            Weighed::Holds(held) => (held.tally.dropped, held.tally.undecided),
-            _ => (0, 0),
-        };
-        let rest = unanswered.saturating_sub(dropped).saturating_sub(undecided);
-        for (cause, count) in [(RULE.code, dropped), ("undecided", undecided), ("unexplained", rest)] {
-            if count > 0 {
-                *causes.entry(cause.to_owned()).or_insert(0) += count;
-            }
-        }
-    }
-    causes
-}
-
-fn cannot_tell(pair: &HostPair, because: String) -> NotJudged {
+fn cannot_tell(service: &Service, because: &str) -> NotJudged {
     NotJudged {
         rule: RULE.code,
-        because: format!("{} to {}: {because}", pair.client, pair.server),
+        because: format!("{} to {}: {because}", service.client, service.server.ip),
         record_next: format!(
-            "on the server for at least 3 minutes: tcpdump -i any -s 96 -w server.pcap 'tcp and host {}'; before and after: nstat -az TcpExtPAWSPassive TcpExtListenDrops, sysctl net.ipv4.tcp_tw_recycle",
-            pair.client
+            "on the server for at least 3 minutes: `tcpdump -i any -s 96 -w server.pcap 'tcp and host {}'`; before and \
+             after: `nstat -az TcpExtPAWSPassive TcpExtListenDrops`, `sysctl net.ipv4.tcp_tw_recycle`",
+            service.client
         ),
     }
 }
 
-impl Held {
-    /// One finding for each server port whose SYNs were dropped.
-    fn findings(&self, case: &Case<'_>, pair: &HostPair) -> Vec<Finding> {
-        let mut ports: Vec<u16> = self.dropped(pair).map(|syn| syn.server_port).collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports.into_iter().map(|port| self.finding(case, pair, port)).collect()
-    }
-
-    fn dropped<'a>(&'a self, pair: &'a HostPair) -> impl Iterator<Item = &'a SynSeen> {
-        let predicted = pair.syns.iter().zip(&self.replay.predictions);
-        predicted.filter(|(syn, prediction)| **prediction == Prediction::Drop && syn.unanswered()).map(|(syn, _)| syn)
-    }
-
-    fn finding(&self, case: &Case<'_>, pair: &HostPair, port: u16) -> Finding {
-        let tally = self.replay.tally(pair, |syn| syn.server_port == port);
-        let failed = pair.attempts(|syn| syn.server_port == port && syn.unanswered() && syn.attempt_failed()) as u64;
-        let server = Socket { ip: pair.server, port };
-        let subject =
-            Subject { client_ip: Some(pair.client), server_ip: Some(pair.server), server_port: Some(port), host: None };
-        let mut finding = RULE.finding(Severity::Critical, self.confidence(), subject, Some(pair.point));
-        finding.title = format!(
-            "{server} drops SYNs of {} by the per-host timestamp check: {} unanswered, {} failed",
-            pair.client,
-            plural(tally.dropped, "SYN"),
-            plural(failed, "attempt"),
-        );
-        finding.summary = self.summary(&tally, failed);
-        for (name, count) in [
-            ("syns_dropped", tally.dropped),
-            ("syns_either", 0),
-            ("attempts_failed", failed),
-            ("syns_answered", tally.answered),
-            ("contradictions", tally.contradictions),
-            ("unexplained", tally.unexplained),
-            ("undecided", tally.undecided),
-            ("clocks", self.clocks.clocks.len() as u64),
-        ] {
-            finding.metric(name, number(count));
-        }
-        finding.metric("chance_of_independence", self.chance);
-        finding.exhibit_all(self.exhibits(case, pair, port));
-        finding.tables.extend(self.clock_table(case, pair));
-        self.rule_out(&mut finding);
-        advise(&mut finding, pair);
-        finding.display_filter.push_str(" && tcp.flags.syn==1");
-        finding.references = REFERENCES.iter().map(|reference| (*reference).to_owned()).collect();
-        finding
-    }
-
-    /// High only where nothing contradicts, nothing is left over, and chance is out of the question.
-    fn confidence(&self) -> Confidence {
-        let certain = self.chance < 1e-6 && self.tally.unexplained == 0;
-        if certain { Confidence::High } else { Confidence::Medium }
-    }
-
-    fn summary(&self, tally: &Tally, failed: u64) -> String {
-        let clocks = match (self.clocks.random, self.clocks.clocks.len()) {
-            (true, _) => {
-                "Each connection has a timestamp offset of its own, so that one host alone runs into the check."
-                    .to_owned()
-            }
-            (false, 0) => "No client clock could be told apart.".to_owned(),
-            (false, 1) => "All timestamps lie on one client clock.".to_owned(),
-            (false, count) => {
-                format!("{count} client clocks share this address: the ones that are behind the highest lose.")
-            }
-        };
-        let older = match self.replay.without_timestamps {
-            WithoutTimestamps::Dropped => "",
-            WithoutTimestamps::Passes => " SYNs without timestamps pass, as on kernels up to 3.16.",
-        };
-        format!(
-            "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one got no answer for 60 s: {} dropped, {} failed. All {} that the rule lets pass were answered, and no SYN that it drops was. {clocks}{older} This is what net.ipv4.tcp_tw_recycle=1 does.",
-            plural(tally.dropped, "SYN"),
-            plural(failed, "attempt"),
-            tally.passed,
-        )
-    }
-
-    fn exhibits(&self, case: &Case<'_>, pair: &HostPair, port: u16) -> Vec<Exhibit> {
-        let mut exhibits = Vec::new();
-        for syn in self.dropped(pair).filter(|syn| syn.server_port == port) {
-            let remembered = self.replay.remembered.iter().rev().find(|remembered| remembered.from <= syn.at);
-            let Some(remembered) = remembered else { continue };
-            let age = syn.at.since(remembered.from);
-            let text = match syn.tsval {
-                Some(tsval) => format!(
-                    "SYN from port {} unanswered: TSval {tsval} is {} ticks behind {}, learnt {age} before",
-                    syn.client_port,
-                    remembered.tsval.ahead_of(tsval),
-                    remembered.tsval,
-                ),
-                None => format!(
-                    "SYN from port {} unanswered: no timestamps, while {} learnt {age} before counts",
-                    syn.client_port, remembered.tsval
-                ),
-            };
-            exhibits.push(case.exhibit(pair.point, syn.frame, syn.at, text));
-        }
-        exhibits
-    }
-
-    /// One row a clock: rate, how far behind the highest, attempts, failures.
-    fn clock_table(&self, case: &Case<'_>, pair: &HostPair) -> Option<Table> {
-        let start = pair.syns.iter().find(|syn| syn.tsval.is_some())?.at;
-        let end = case.evidence.end_of(pair.point);
-        let length = end.since(start);
-        let highest = self.clocks.clocks.first()?;
-        let rows = self.clocks.clocks.iter().enumerate().map(|(place, clock)| {
-            let of_clock = |wanted: bool| {
-                let syns = pair.syns.iter().zip(&self.clocks.of);
-                let of_clock =
-                    syns.filter(|(syn, of)| of.map(usize::from) == Some(place) && (!wanted || syn.attempt_failed()));
-                of_clock.map(|(syn, _)| syn.attempt()).collect::<BTreeSet<u64>>().len() as u64
-            };
-            let behind = f64::from(highest.at(length).ahead_of(clock.at(length))) / f64::from(clock.hertz);
-            vec![
-                Cell::Text(letter(place)),
-                Cell::Count(u64::from(clock.hertz)),
-                Cell::Number((behind * 10.0).round() / 10.0),
-                Cell::Count(of_clock(false)),
-                Cell::Count(of_clock(true)),
-            ]
-        });
-        Some(Table {
-            title: "Client clocks behind this address, the highest first".to_owned(),
-            columns: ["clock", "rate (Hz)", "behind the highest at the end (s of its own ticks)", "attempts", "failed"]
-                .map(str::to_owned)
-                .to_vec(),
-            rows: rows.collect(),
-        })
-    }
-
-    fn rule_out(&self, finding: &mut Finding) {
-        let passed = self.tally.passed;
-        finding.rule_out(
-            "random loss (SYN004)",
-            format!(
-                "none of the {} SYNs that the check would drop was answered, while {passed} others were: chance {:.1e}",
-                self.tally.dropped, self.chance
-            ),
-        );
-        if self.tally.unexplained == 0 {
-            finding.rule_out(
-                "full listen queue (SYN002)",
-                format!("all {passed} SYNs ahead of the remembered value were answered, at the same time"),
-            );
-        }
-        finding.rule_out("connection refused (SYN005)", "no RST answered these SYNs".to_owned());
+/// The pattern fits, but the kernel that the engineer named cannot do it.
+fn gone(service: &Service, version: KernelVersion) -> NotJudged {
+    let because = format!(
+        "the pattern of the timestamp check fits, but kernel {version} has no tcp_tw_recycle: something in front of the \
+         host may check timestamps"
+    );
+    NotJudged {
+        record_next: format!("a capture on {} itself beside one in front of it", service.server.ip),
+        ..cannot_tell(service, &because)
     }
 }
 
-/// A letter for a clock: A is the highest.
-fn letter(place: usize) -> String {
-    u8::try_from(place)
-        .ok()
-        .filter(|place| *place < 26)
-        .map_or_else(|| place.to_string(), |place| char::from(b'A' + place).to_string())
+fn finding(case: &Case<'_>, service: &Service, chance: f64) -> Finding {
+    let (dropped, either) = (service.of(Cause::PawsDrop).count() as u64, service.either());
+    let failed = service.failed_attempts(|cause| matches!(cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
+    let mut finding = service.finding(&RULE, Severity::Critical, confidence(case, service, chance));
+    let count = if dropped > 0 { plural(dropped, "SYN") } else { format!("up to {}", plural(either, "SYN")) };
+    finding.title = format!(
+        "{} drops SYNs of {} by the per-host timestamp check: {count} unanswered, {} failed",
+        service.server,
+        service.client,
+        plural(failed, "attempt"),
+    );
+    finding.summary = summary(service, dropped, either, failed);
+    for (name, count) in [
+        ("syns_dropped", dropped),
+        ("syns_either", either),
+        ("attempts_failed", failed),
+        ("syns_answered", service.tally.answered),
+        ("contradictions", service.tally.contradictions),
+        ("unexplained", service.of(Cause::Unexplained).count() as u64),
+        ("undecided", service.of(Cause::Undecided).count() as u64),
+        ("clocks", service.clocks.len() as u64),
+    ] {
+        finding.metric(name, number(count));
+    }
+    finding.metric("chance_of_independence", super::finding::significant(chance));
+    service.slow_metrics(&mut finding);
+    let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
+    finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect());
+    finding.tables.extend(clock_table(service));
+    rule_out(&mut finding, service, chance);
+    advise(&mut finding, service);
+    finding.display_filter.push_str(" && tcp.flags.syn==1");
+    finding.references = REFERENCES.map(str::to_owned).to_vec();
+    finding
+}
+
+/// High only where nothing contradicts, nothing is left over, one kernel answers, and chance is out of the question.
+fn confidence(case: &Case<'_>, service: &Service, chance: f64) -> Confidence {
+    let old_kernel = case.thresholds.kernel(service.server.ip).is_some_and(|version| version < GONE_SINCE);
+    let alone = service.tally.unexplained == 0 && service.either() == 0 && service.kernels == 1;
+    if (chance < 1e-6 && alone) || (chance < 1e-4 && old_kernel) { Confidence::High } else { Confidence::Medium }
+}
+
+fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> String {
+    let passed = service.tally.passed;
+    let mut text = format!(
+        "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one \
+         got no answer for 60 s: {} dropped, {} failed. No SYN that the check drops was answered, and {passed} that it \
+         lets pass were. {}",
+        plural(dropped + either, "SYN"),
+        plural(failed, "attempt"),
+        clocks(service),
+    );
+    if service.without_timestamps == WithoutTimestamps::Passes {
+        text.push_str(" SYNs without timestamps pass, as on kernels up to 3.16.");
+    }
+    if either > 0 {
+        let second = service.unanswered.iter().find_map(|unanswered| match unanswered.cause {
+            Cause::PawsDropOr(OtherCause::Overflow) => Some("a full listen queue (SYN002)"),
+            Cause::PawsDropOr(OtherCause::Filter) => Some("a filter (SYN003)"),
+            _ => None,
+        });
+        text.push_str(&format!(
+            " A second cause acts as well, {}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {}.",
+            second.unwrap_or("not named"),
+            dropped + either,
+        ));
+    }
+    if service.kernels > 1 {
+        text.push_str(&format!(
+            " {} server kernels answer for this address; each was replayed by itself.",
+            service.kernels
+        ));
+    }
+    text.push_str(&service.slow_sentence());
+    text.push_str(" This is what `net.ipv4.tcp_tw_recycle=1` does.");
+    text
+}
+
+/// The sentence that ends tickets: which client clock fails, and which never does.
+fn clocks(service: &Service) -> String {
+    let named = |place: usize| super::finding::letter(place);
+    let worst =
+        service.clocks.iter().enumerate().filter(|(_, clock)| clock.failed > 0).max_by_key(|(_, clock)| clock.failed);
+    match (service.random_clocks, service.clocks.len(), worst) {
+        (true, ..) => {
+            "Each connection has a timestamp offset of its own, so that even one host alone runs into the check."
+                .to_owned()
+        }
+        (false, 0, _) => "No client clock could be told apart.".to_owned(),
+        (false, 1, _) => "All timestamps lie on one client clock.".to_owned(),
+        (false, count, Some((place, clock))) => format!(
+            "{count} client clocks share this address: the host with clock {} ({} Hz, {:.0} s behind A) failed {} of {}; {}.",
+            named(place),
+            clock.hertz,
+            clock.behind,
+            clock.failed,
+            clock.attempts,
+            match service.clocks.first() {
+                Some(highest) if highest.failed == 0 => "the one with the highest clock never did".to_owned(),
+                _ => "the highest clock changed hands meanwhile".to_owned(),
+            },
+        ),
+        (false, count, None) => format!("{count} client clocks share this address."),
+    }
+}
+
+fn exhibit(case: &Case<'_>, service: &Service, unanswered: &Unanswered) -> Option<Exhibit> {
+    let (syn, remembered) = (&unanswered.syn, unanswered.remembered?);
+    let age = syn.at.since(remembered.from);
+    let text = match syn.tsval {
+        Some(tsval) => format!(
+            "SYN from port {} unanswered: TSval {tsval} is {} ticks behind {}, learnt {age} before",
+            syn.client_port,
+            remembered.tsval.ahead_of(tsval),
+            remembered.tsval,
+        ),
+        None => format!(
+            "SYN from port {} unanswered: no timestamps, while {} learnt {age} before counts",
+            syn.client_port, remembered.tsval
+        ),
+    };
+    Some(case.exhibit(service.point, syn.frame, syn.at, text))
+}
+
+/// One row a clock: rate, how far behind the highest, attempts, failures.
+fn clock_table(service: &Service) -> Option<Table> {
+    let rows: Vec<Vec<Cell>> = service
+        .clocks
+        .iter()
+        .enumerate()
+        .map(|(place, clock)| {
+            vec![
+                Cell::Text(super::finding::letter(place)),
+                Cell::Count(u64::from(clock.hertz)),
+                Cell::Number((clock.behind * 10.0).round() / 10.0),
+                Cell::Count(clock.attempts),
+                Cell::Count(clock.failed),
+            ]
+        })
+        .collect();
+    let columns = ["clock", "rate (Hz)", "behind the highest at the end (s of its own ticks)", "attempts", "failed"];
+    (!rows.is_empty()).then(|| Table {
+        title: "Client clocks behind this address, the highest first".to_owned(),
+        columns: columns.map(str::to_owned).to_vec(),
+        rows,
+    })
+}
+
+fn rule_out(finding: &mut Finding, service: &Service, chance: f64) {
+    let tally = &service.tally;
+    finding.rule_out(
+        "random loss (SYN004)",
+        format!(
+            "none of the {} SYNs that the check drops was answered, while {} others were: chance {chance:.1e}",
+            tally.dropped, tally.passed
+        ),
+    );
+    if service.overflow.is_none() && tally.unexplained == 0 {
+        let because =
+            format!("all {} SYNs ahead of the remembered value were answered, at the same time", tally.passed);
+        finding.rule_out("a full listen queue (SYN002)", because);
+    }
+    if service.filter.is_none() && tally.unexplained == 0 && tally.passed > 0 {
+        finding.rule_out(
+            "a filter (SYN003)",
+            "the same clients were answered as long as nothing newer was remembered".to_owned(),
+        );
+    }
+    finding.rule_out("connection refused (SYN005)", "no RST answered these SYNs".to_owned());
 }
 
 const REFERENCES: [&str; 3] = [
@@ -290,18 +241,23 @@ const REFERENCES: [&str; 3] = [
     "RFC 7323 appendix B.2",
 ];
 
-fn advise(finding: &mut Finding, pair: &HostPair) {
-    finding.advise_when("on the server, kernel before 4.12", "sysctl -w net.ipv4.tcp_tw_recycle=0 (and in sysctl.conf); it takes effect at once and costs nothing but TIME-WAIT sockets");
+fn advise(finding: &mut Finding, service: &Service) {
+    finding.advise_when(
+        "on the server, kernel before 4.12",
+        "`sysctl -w net.ipv4.tcp_tw_recycle=0` (and in `/etc/sysctl.conf`): the drops stop at once, and it costs nothing but TIME-WAIT sockets",
+    );
     finding.advise_when(
         "to confirm on the live server",
-        "nstat -az TcpExtPAWSPassive: it must grow by one with each dropped SYN; TcpExtTWKilled must grow as well",
+        "`nstat -az TcpExtPAWSPassive TcpExtTWKilled`: the first grows by one with each dropped SYN, the second with each recycled TIME-WAIT",
     );
     finding.advise_when(
         "kernel 4.12 or later",
         format!(
-            "tcp_tw_recycle does not exist there: look for a middlebox in front of {} that checks timestamps",
-            pair.server
+            "tcp_tw_recycle does not exist there: look for a device in front of {} that checks timestamps",
+            service.server.ip
         ),
     );
-    finding.advise("Do not switch off timestamps on the server only to get rid of this, and do not lower tcp_max_tw_buckets or tcp_fin_timeout: neither is the cause.");
+    finding.advise(
+        "Do not switch off timestamps on the server only to get rid of this, and do not lower `tcp_max_tw_buckets` or `tcp_fin_timeout`: neither is the cause.",
+    );
 }

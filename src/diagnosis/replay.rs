@@ -95,27 +95,6 @@ pub fn replay(pair: &HostPair, start: Time) -> Replay {
     if older { run(pair, start, WithoutTimestamps::Passes) } else { checked }
 }
 
-impl Replay {
-    /// Compares predictions with answers, for the SYNs that `which` picks.
-    pub fn tally(&self, pair: &HostPair, which: impl Fn(&SynSeen) -> bool) -> Tally {
-        let mut tally = Tally::default();
-        for (syn, prediction) in pair.syns.iter().zip(&self.predictions).filter(|(syn, _)| which(syn)) {
-            let answered = syn.fate == SynFate::SynAck;
-            tally.answered += u64::from(answered);
-            tally.passed += u64::from(answered && *prediction == Prediction::Pass);
-            tally.contradictions += u64::from(contradicts(syn, *prediction));
-            if syn.unanswered() {
-                match prediction {
-                    Prediction::Drop => tally.dropped += 1,
-                    Prediction::Pass => tally.unexplained += 1,
-                    Prediction::Edge | Prediction::Hidden => tally.undecided += 1,
-                }
-            }
-        }
-        tally
-    }
-}
-
 /// An answered SYN that the rule would have dropped, unless a TIME-WAIT of its own socket pair took it first
 /// (`tcp_timewait_state_process()` hands it to the listener with an ISN, and `isn != 0` skips the check).
 #[must_use]

@@ -3,7 +3,8 @@
 //!
 //! Grouping is by (client address, server address), because that is the key under which Linux remembered
 //! timestamps (`tcpm_saddr`, `tcpm_daddr` in net/ipv4/tcp_metrics.c since 3.14). Only pairs with at least one
-//! unanswered SYN are worth replaying; the others are not gathered.
+//! unanswered SYN are worth replaying. They are listed first and gathered one by one, so that memory holds the
+//! SYNs of a few pairs and never those of a whole capture.
 
 use std::net::IpAddr;
 
@@ -11,9 +12,12 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Evidence;
 use super::clocks::{Clocks, Tick, tell_apart};
-use crate::connection::{Connection, Opened, Side, Syn, SynFate, Who};
+use crate::connection::{Connection, Opened, Side, Syn, SynFate, Tracked, Who};
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::{Span, Time};
+
+/// Who talks to whom, where: capture point, client address, server address.
+pub type PairKey = (u16, IpAddr, IpAddr);
 
 /// All SYNs from one client address to one server address, and what the server's closes taught it.
 #[derive(Clone, Debug)]
@@ -53,8 +57,21 @@ pub struct SynSeen {
     pub opened: Opened,
     /// The age of the server's TIME-WAIT of the same socket pair, where it may still have been there.
     pub time_wait_age: Option<Span>,
-    /// Shard and index of its connection.
-    pub connection: (u16, u32),
+    /// The SYN-ACK that answered its attempt.
+    pub answer: Option<Answer>,
+    /// The first frame of its connection, counted from 0 at its capture point.
+    pub connection_frame: u64,
+    /// A copy of a SYN that the capture shows again nearer to the server: it is not judged.
+    pub copy: bool,
+}
+
+/// What a SYN-ACK tells of the kernel that sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its TSval.
+    pub tsval: Option<TsVal>,
+    /// Its time to live.
+    pub ttl: u8,
 }
 
 /// What a close by the server could teach it of the client's clock.
@@ -68,14 +85,18 @@ pub struct Taught {
     pub connection_frame: u64,
 }
 
-/// Who talks to whom, where.
-pub type PairKey = (u16, IpAddr, IpAddr);
+/// The pairs of hosts with an unanswered SYN, and where their connections are.
+#[derive(Debug, Default)]
+pub struct PairIndex {
+    /// By capture point and addresses.
+    pairs: Vec<(PairKey, Vec<(u16, u32)>)>,
+}
 
 impl SynSeen {
     /// Nothing answered it.
     #[must_use]
     pub fn unanswered(&self) -> bool {
-        self.fate == SynFate::None
+        self.fate == SynFate::None && !self.copy
     }
 
     /// The same for all SYNs of one attempt: one ISN on one socket pair.
@@ -110,52 +131,98 @@ impl HostPair {
     }
 }
 
-/// All pairs of hosts with an unanswered SYN, by capture point and addresses.
-#[must_use]
-pub fn with_unanswered_syns(evidence: &Evidence) -> Vec<HostPair> {
-    let mut pairs: HashMap<PairKey, HostPair> = HashMap::new();
-    for shard in &evidence.shards {
-        for syn in shard.syns().filter(|syn| syn.fate == SynFate::None && !syn.stale && !syn.by_server) {
-            let key = key(syn.connection);
-            pairs.entry(key).or_insert_with(|| HostPair {
-                point: key.0,
-                client: key.1,
-                server: key.2,
-                syns: Vec::new(),
-                taught: Vec::new(),
-            });
+impl PairIndex {
+    /// Lists all pairs of hosts with an unanswered SYN.
+    #[must_use]
+    pub fn new(evidence: &Evidence) -> Self {
+        let flagged: HashSet<PairKey> = evidence
+            .workers
+            .map(&evidence.shards, |_, shard| {
+                let unanswered = shard.syns().filter(|syn| syn.fate == SynFate::None && counts(syn));
+                unanswered.map(|syn| key(syn.connection)).collect::<HashSet<PairKey>>()
+            })
+            .into_iter()
+            .flatten()
+            .collect();
+        if flagged.is_empty() {
+            return Self::default();
         }
-    }
-    if pairs.is_empty() {
-        return Vec::new();
-    }
-    for (number, shard) in (0_u16..).zip(&evidence.shards) {
-        for syn in shard.syns().filter(|syn| !syn.stale && !syn.by_server) {
-            if let Some(pair) = pairs.get_mut(&key(syn.connection)) {
-                pair.syns.push(seen(number, &syn));
+        let mut keys: Vec<PairKey> = flagged.into_iter().collect();
+        keys.sort_unstable();
+        let numbers: HashMap<PairKey, usize> = keys.iter().copied().zip(0..).collect();
+        let mut pairs: Vec<(PairKey, Vec<(u16, u32)>)> = keys.into_iter().map(|key| (key, Vec::new())).collect();
+        let parts = evidence.workers.map(&evidence.shards, |_, shard| {
+            let of_pair = shard.connections().filter_map(|c| Some((*numbers.get(&key(c))?, c.index())));
+            of_pair.collect::<Vec<(usize, u32)>>()
+        });
+        for (shard, part) in (0..).zip(parts) {
+            for (pair, index) in part {
+                if let Some((_, connections)) = pairs.get_mut(pair) {
+                    connections.push((shard, index));
+                }
             }
         }
-        for connection in shard.connections() {
-            if let Some(pair) = pairs.get_mut(&key(connection)) {
-                pair.taught.extend(taught(connection));
-            }
-        }
+        Self { pairs }
     }
-    let mut pairs: Vec<HostPair> = pairs.into_values().collect();
-    for pair in &mut pairs {
-        pair.syns.sort_unstable_by_key(|syn| syn.frame);
-        pair.taught.sort_unstable_by_key(|taught| (taught.at, taught.connection_frame, taught.tsval.0));
+
+    /// Applies `work` to every pair, gathered one at a time by each thread, in order of the pairs.
+    pub fn map<T: Send>(&self, evidence: &Evidence, work: impl Fn(&HostPair) -> T + Sync) -> Vec<T> {
+        let later = later_syns(evidence);
+        evidence.workers.map(&self.pairs, |_, (key, connections)| work(&gather(evidence, *key, connections, &later)))
     }
-    pairs.sort_unstable_by_key(|pair| (pair.point, pair.client, pair.server));
-    pairs
+
+    /// One pair, gathered again.
+    #[must_use]
+    pub fn pair(&self, evidence: &Evidence, key: PairKey) -> Option<HostPair> {
+        let place = self.pairs.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        let (key, connections) = self.pairs.get(place)?;
+        Some(gather(evidence, *key, connections, &later_syns(evidence)))
+    }
+}
+
+/// SYNs that are not the first packet of their connection, by shard and connection.
+type LaterSyns<'a> = Vec<HashMap<u32, Vec<Syn<'a>>>>;
+
+fn later_syns(evidence: &Evidence) -> LaterSyns<'_> {
+    evidence.shards.iter().map(later_of_shard).collect()
+}
+
+fn later_of_shard(shard: &Tracked) -> HashMap<u32, Vec<Syn<'_>>> {
+    let mut by_connection: HashMap<u32, Vec<Syn<'_>>> = HashMap::new();
+    for syn in shard.later_syns().filter(counts) {
+        by_connection.entry(syn.connection.index()).or_default().push(syn);
+    }
+    by_connection
+}
+
+/// Old duplicates and the second SYN of a simultaneous open are no attempts.
+fn counts(syn: &Syn<'_>) -> bool {
+    !syn.stale && !syn.by_server
+}
+
+fn gather(evidence: &Evidence, key: PairKey, connections: &[(u16, u32)], later: &LaterSyns<'_>) -> HostPair {
+    let mut pair = HostPair { point: key.0, client: key.1, server: key.2, syns: Vec::new(), taught: Vec::new() };
+    for &(shard, index) in connections {
+        let Some(connection) = evidence.shards.get(usize::from(shard)).and_then(|s| s.connection(index)) else {
+            continue;
+        };
+        let again = later.get(usize::from(shard)).and_then(|later| later.get(&index)).map_or(&[][..], Vec::as_slice);
+        let syns = connection.first_syn().into_iter().chain(again.iter().copied());
+        pair.syns.extend(syns.map(|syn| seen(&syn)));
+        pair.taught.extend(taught(connection));
+    }
+    pair.syns.sort_unstable_by_key(|syn| syn.frame);
+    pair.taught.sort_unstable_by_key(|taught| (taught.at, taught.connection_frame, taught.tsval.0));
+    pair
 }
 
 fn key(connection: Connection<'_>) -> PairKey {
     (connection.point(), connection.client().ip, connection.server().ip)
 }
 
-fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
+fn seen(syn: &Syn<'_>) -> SynSeen {
     let connection = syn.connection;
+    let answered = syn.fate == SynFate::SynAck;
     let before = connection.previous().filter(|before| before.time_wait_side().includes(Side::Server));
     SynSeen {
         frame: syn.frame,
@@ -168,7 +235,10 @@ fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
         fate: syn.fate,
         opened: connection.opened(),
         time_wait_age: before.and_then(Connection::time_wait_from).map(|from| syn.at.since(from)),
-        connection: (shard, connection.index()),
+        answer: answered
+            .then(|| Answer { tsval: connection.syn_ack_tsval(), ttl: connection.endpoint(Side::Server).ttl }),
+        connection_frame: connection.first().0,
+        copy: false,
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::model::{CaptureFacts, Client, Input, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
-use crate::connection::{Close, Connection, Opened, Socket, Who};
+use crate::connection::{Connection, Opened, Socket};
 use crate::diagnosis::{Case, Verdict};
 use crate::evidence::Evidence;
+use crate::evidence::tally::Service as Counts;
 use crate::ingest::{Capture, Kind};
 use crate::segment::LinkType;
 use crate::time::Time;
@@ -20,19 +21,18 @@ const ROWS: usize = 1000;
 #[must_use]
 pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
     let evidence = case.evidence;
-    let counts = Counts::of(evidence);
     Report {
         schema: "lastack-report/1",
         tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
         options: options(case),
-        inputs: inputs(evidence, &counts),
-        points: points(evidence, &counts),
-        totals: counts.totals(evidence),
+        inputs: inputs(evidence),
+        points: points(evidence),
+        totals: totals(evidence),
         syn_causes: case.syn_causes(),
         findings: verdict.found,
         not_judged: verdict.not_judged,
-        clients: counts.clients(),
-        services: counts.services(),
+        clients: clients(evidence),
+        services: services(evidence),
         hosts: Vec::new(),
         charts: Vec::new(),
     }
@@ -44,165 +44,77 @@ fn options(case: &Case<'_>) -> BTreeMap<&'static str, serde_json::Value> {
     BTreeMap::from([("msl_s", case.thresholds.msl.secs().into()), ("kernels", serde_json::json!(kernels))])
 }
 
-/// Counts over all connections.
-#[derive(Default)]
-struct Counts {
-    opens: [u64; 9],
-    closes: [u64; 9],
-    attempts: u64,
-    reuses: u64,
-    by_point: HashMap<u16, u64>,
-    streams: HashMap<usize, u64>,
-    clients: HashMap<IpAddr, Client>,
-    services: HashMap<Socket, Service>,
-    clients_of: HashSet<(Socket, IpAddr)>,
-}
-
-const OPENED: [Opened; 9] = [
-    Opened::Handshake,
-    Opened::Simultaneous,
-    Opened::HalfOpen,
-    Opened::Aborted,
-    Opened::Unanswered,
-    Opened::Refused,
-    Opened::Unreachable,
-    Opened::Challenged,
-    Opened::BeforeCapture,
-];
-
-const CLOSED: [Close; 9] = [
-    Close::None,
-    Close::FinReset,
-    Close::Reset,
-    Close::FinSimultaneous,
-    Close::Fin,
-    Close::HalfClosed,
-    Close::FinUnanswered,
-    Close::DataUnanswered,
-    Close::Open,
-];
-
-impl Counts {
-    fn of(evidence: &Evidence) -> Self {
-        let mut counts = Self::default();
-        for connection in evidence.shards.iter().flat_map(|shard| shard.connections()) {
-            counts.add(evidence, connection);
-        }
-        counts
-    }
-
-    fn add(&mut self, evidence: &Evidence, connection: Connection<'_>) {
-        let (opened, close) = (connection.opened(), connection.close());
-        if let Some(count) = self.opens.get_mut(opened as usize) {
-            *count += 1;
-        }
-        if let Some(count) = self.closes.get_mut(close as usize) {
-            *count += 1;
-        }
-        *self.by_point.entry(connection.point()).or_default() += 1;
-        match connection.previous() {
-            Some(_) => self.reuses += u64::from(connection.reuse().is_some()),
-            None => *self.streams.entry(evidence.locate(connection.point(), connection.first().0).0).or_default() += 1,
-        }
-        let attempt = u64::from(opened != Opened::BeforeCapture);
-        self.attempts += attempt;
-        let (client, server) = (connection.client().ip, connection.server());
-        let (unanswered, refused) = (u64::from(failed(opened)), u64::from(opened == Opened::Refused));
-        let of_client = self.clients.entry(client).or_insert_with(|| Client {
-            ip: client,
-            attempts: 0,
-            attempts_unanswered: 0,
-            refused: 0,
-            opened: 0,
-            clocks: 0,
-        });
-        of_client.attempts += attempt;
-        of_client.attempts_unanswered += unanswered;
-        of_client.refused += refused;
-        of_client.opened += u64::from(connection.is_open());
-        let service = self.services.entry(server).or_insert_with(|| empty(server));
-        service.connections += 1;
-        service.attempts += attempt;
-        service.attempts_unanswered += unanswered;
-        service.refused += refused;
-        let closer = connection.active_closer();
-        let reset = matches!(close, Close::Reset | Close::FinReset);
-        service.client_closes += u64::from(!reset && matches!(closer, Who::Client | Who::Both));
-        service.server_closes += u64::from(!reset && matches!(closer, Who::Server | Who::Both));
-        service.resets += u64::from(reset);
-        if self.clients_of.insert((server, client)) {
-            service.clients += 1;
-        }
-    }
-
-    fn totals(&self, evidence: &Evidence) -> Totals {
-        let captures = || (0..evidence.inputs.len()).filter_map(|input| evidence.capture(input));
-        let sum = |states: &[u64; 9], names: [&'static str; 9]| {
-            names.into_iter().zip(*states).filter(|(_, count)| *count > 0).collect()
-        };
-        Totals {
-            packets: captures().map(|capture| capture.frames.packets).sum(),
-            segments: captures().map(|capture| capture.frames.segments).sum(),
-            connections: evidence.connection_count() as u64,
-            attempts: self.attempts,
-            attempts_unanswered: [Opened::Unanswered, Opened::Unreachable]
-                .iter()
-                .filter_map(|opened| self.opens.get(*opened as usize))
-                .sum(),
-            reuses: self.reuses,
-            opens: sum(&self.opens, OPENED.map(Opened::name)),
-            closes: sum(&self.closes, CLOSED.map(Close::name)),
-        }
-    }
-
-    fn clients(&self) -> Vec<Client> {
-        let mut clients: Vec<Client> = self.clients.values().filter(|client| client.attempts > 0).cloned().collect();
-        clients.sort_by(|one, other| {
-            let worst = (other.attempts_unanswered, other.refused, other.attempts);
-            worst.cmp(&(one.attempts_unanswered, one.refused, one.attempts)).then(one.ip.cmp(&other.ip))
-        });
-        clients.truncate(ROWS);
-        clients
-    }
-
-    fn services(&self) -> Vec<Service> {
-        let mut services: Vec<Service> = self.services.values().cloned().collect();
-        services.sort_by(|one, other| {
-            let busiest = (other.attempts_unanswered, other.connections);
-            busiest
-                .cmp(&(one.attempts_unanswered, one.connections))
-                .then((one.ip, one.port).cmp(&(other.ip, other.port)))
-        });
-        services.truncate(ROWS);
-        services
+fn totals(evidence: &Evidence) -> Totals {
+    let captures = || (0..evidence.inputs.len()).filter_map(|input| evidence.capture(input));
+    let tally = &evidence.tally;
+    let opened = |opened: Opened| tally.opens.get(&opened).copied().unwrap_or(0);
+    Totals {
+        packets: captures().map(|capture| capture.frames.packets).sum(),
+        segments: captures().map(|capture| capture.frames.segments).sum(),
+        connections: evidence.connection_count() as u64,
+        attempts: evidence.connection_count() as u64 - opened(Opened::BeforeCapture),
+        attempts_unanswered: opened(Opened::Unanswered) + opened(Opened::Unreachable),
+        reuses: tally.reuses,
+        opens: tally.opens.iter().map(|(opened, count)| (opened.name(), *count)).collect(),
+        closes: tally.closes.iter().map(|(close, count)| (close.name(), *count)).collect(),
     }
 }
 
-/// An attempt that drew no SYN-ACK, challenge ACK or RST at all.
-fn failed(opened: Opened) -> bool {
-    matches!(opened, Opened::Unanswered | Opened::Unreachable)
+fn clients(evidence: &Evidence) -> Vec<Client> {
+    let mut sums: HashMap<IpAddr, Counts> = HashMap::new();
+    for ((client, _), counts) in &evidence.tally.services {
+        sums.entry(*client).or_default().add(counts);
+    }
+    let one = |(ip, counts): (IpAddr, Counts)| Client {
+        ip,
+        attempts: counts.attempts,
+        attempts_unanswered: counts.unanswered,
+        refused: counts.refused,
+        opened: counts.opened,
+        clocks: 0,
+    };
+    let mut clients: Vec<Client> = sums.into_iter().filter(|(_, counts)| counts.attempts > 0).map(one).collect();
+    clients.sort_by(|one, other| {
+        let worst = (other.attempts_unanswered, other.refused, other.attempts);
+        worst.cmp(&(one.attempts_unanswered, one.refused, one.attempts)).then(one.ip.cmp(&other.ip))
+    });
+    clients.truncate(ROWS);
+    clients
 }
 
-fn empty(server: Socket) -> Service {
-    Service {
+fn services(evidence: &Evidence) -> Vec<Service> {
+    let mut sums: HashMap<Socket, (u64, Counts)> = HashMap::new();
+    for ((_, server), counts) in &evidence.tally.services {
+        let (clients, sum) = sums.entry(*server).or_default();
+        *clients += 1;
+        sum.add(counts);
+    }
+    let one = |(server, (clients, counts)): (Socket, (u64, Counts))| Service {
         ip: server.ip,
         port: server.port,
-        clients: 0,
-        connections: 0,
-        attempts: 0,
-        attempts_unanswered: 0,
-        refused: 0,
-        client_closes: 0,
-        server_closes: 0,
-        resets: 0,
-    }
+        clients,
+        connections: counts.connections,
+        attempts: counts.attempts,
+        attempts_unanswered: counts.unanswered,
+        refused: counts.refused,
+        client_closes: counts.client_closes,
+        server_closes: counts.server_closes,
+        resets: counts.resets,
+    };
+    let mut services: Vec<Service> = sums.into_iter().map(one).collect();
+    services.sort_by(|one, other| {
+        let busiest = (other.attempts_unanswered, other.connections);
+        busiest.cmp(&(one.attempts_unanswered, one.connections)).then((one.ip, one.port).cmp(&(other.ip, other.port)))
+    });
+    services.truncate(ROWS);
+    services
 }
 
-fn inputs(evidence: &Evidence, counts: &Counts) -> Vec<Input> {
+fn inputs(evidence: &Evidence) -> Vec<Input> {
     let one = |(number, input): (usize, &crate::ingest::Input)| {
         let (kind, format, capture) = match &input.kind {
             Kind::Capture(capture) => {
-                let streams = counts.streams.get(&number).copied().unwrap_or(0);
+                let streams = streams(evidence, number, capture);
                 ("capture", Some(capture.format.to_owned()), Some(facts(capture, streams)))
             }
             Kind::Other => ("other", None, None),
@@ -218,6 +130,20 @@ fn inputs(evidence: &Evidence, counts: &Counts) -> Vec<Input> {
         }
     };
     evidence.inputs.iter().enumerate().map(one).collect()
+}
+
+/// Socket pairs whose first packet stands in an input.
+fn streams(evidence: &Evidence, input: usize, capture: &Capture) -> u64 {
+    let inside = |c: &Connection<'_>| {
+        let alone = evidence.points.len() == 1 && evidence.inputs.len() == 1;
+        c.previous().is_none()
+            && (alone || evidence.locate(c.point(), c.first().0).0 == input && c.point() == capture.point)
+    };
+    evidence
+        .workers
+        .map(&evidence.shards, |_, shard| shard.connections().filter(inside).count() as u64)
+        .into_iter()
+        .sum()
 }
 
 fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
@@ -253,13 +179,13 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
     }
 }
 
-fn points(evidence: &Evidence, counts: &Counts) -> Vec<Point> {
+fn points(evidence: &Evidence) -> Vec<Point> {
     let one = |(number, point): (u16, &crate::evidence::Point)| Point {
         id: format!("p{}", number + 1),
         inputs: point.inputs.iter().map(|input| format!("i{}", input + 1)).collect(),
         first_packet: (point.first_at != Time::MAX).then_some(point.first_at),
         last_packet: (point.last_at != Time::MIN).then_some(point.last_at),
-        connections: counts.by_point.get(&number).copied().unwrap_or(0),
+        connections: evidence.tally.by_point.get(&number).copied().unwrap_or(0),
     };
     (0..).zip(&evidence.points).map(one).collect()
 }

@@ -6,10 +6,10 @@ use super::chart::{
 };
 use super::model::{ChartEntry, Report};
 use crate::connection::{self, Close};
-use crate::diagnosis::replay::{Prediction, replay};
+use crate::diagnosis::replay::Prediction;
 use crate::diagnosis::{Case, Finding};
 use crate::evidence::pairs::HostPair;
-use crate::time::{Span, Time};
+use crate::time::Span;
 
 /// Charts that a report has at most: pages with more are not read.
 const MOST: usize = 24;
@@ -42,23 +42,17 @@ fn of_finding(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)>
     if finding.rule != "SYN001" {
         return None;
     }
-    let (subject, point) = (&finding.subject, finding.point.as_deref()?);
-    let of_subject = |pair: &&HostPair| {
-        Some(pair.client) == subject.client_ip
-            && Some(pair.server) == subject.server_ip
-            && format!("p{}", pair.point + 1) == point
-    };
-    let pair = case.pairs().iter().find(of_subject)?;
-    let title = format!("Timestamps of the SYNs of {} at {}, and what the server remembers", pair.client, pair.server);
+    let (client, server) = (finding.subject.client_ip?, finding.subject.server_ip?);
+    let point: u16 = finding.point.as_deref()?.strip_prefix('p')?.parse().ok()?;
+    let pair = case.pairs().pair(case.evidence, (point.checked_sub(1)?, client, server))?;
+    let title = format!("Timestamps of the SYNs of {client} at {server}, and what the server remembers");
     let name = format!("{}-timestamps", finding.id.to_lowercase());
-    Some(entry(&name, title, syn_timestamps(case, pair), Some(finding)))
+    Some(entry(&name, title, syn_timestamps(case, &pair), Some(finding)))
 }
 
 /// The picture that proves SYN001.
 fn syn_timestamps(case: &Case<'_>, pair: &HostPair) -> Picture {
-    let points = &case.evidence.points;
-    let start = points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
-    let replay = replay(pair, start);
+    let replay = case.replay(pair);
     let clocks = pair.clocks();
     let syns = pair.syns.iter().zip(&replay.predictions).zip(&clocks.of).filter_map(|((syn, prediction), clock)| {
         let fate = match (syn.unanswered(), prediction) {
@@ -69,17 +63,22 @@ fn syn_timestamps(case: &Case<'_>, pair: &HostPair) -> Picture {
         Some(SynMark { at: syn.at, tsval: syn.tsval?.0, fate, clock: *clock })
     });
     let end = case.evidence.end_of(pair.point);
-    let remembered = replay.remembered.iter().map(|remembered| Remembered {
-        from: remembered.from,
-        until: remembered.until.min(end.max(remembered.from)),
-        tsval: remembered.tsval.0,
-    });
-    Picture::SynTimestamps(SynTimestamps { syns: syns.collect(), remembered: remembered.collect() })
+    let mut remembered: Vec<Remembered> = replay
+        .remembered
+        .iter()
+        .map(|remembered| Remembered {
+            from: remembered.from,
+            until: remembered.until.min(end.max(remembered.from)),
+            tsval: remembered.tsval.0,
+        })
+        .collect();
+    remembered.sort_by_key(|remembered| remembered.from);
+    Picture::SynTimestamps(SynTimestamps { syns: syns.collect(), remembered })
 }
 
 fn reuses(case: &Case<'_>) -> Option<Picture> {
     let mut reuses: Vec<Reuse> = Vec::new();
-    for (_, connection) in case.evidence.connections() {
+    for connection in case.evidence.notable() {
         if let Some((interval, outcome)) = connection.reuse() {
             reuses.push(Reuse { interval, outcome: of_outcome(outcome) });
         }

@@ -1,0 +1,80 @@
+//! SYN002: SYNs dropped because a listen queue was full.
+//!
+//! The signs on the wire are those of `weigh::overflow`. Linux: `tcp_conn_request()` in net/ipv4/tcp_input.c
+//! (request queue, accept queue), `tcp_v4_syn_recv_sock()` in net/ipv4/tcp_ipv4.c (the final ACK).
+
+use super::finding::plural;
+use super::weigh::overflow::Overflow;
+use super::weigh::{Cause, Service};
+use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+
+pub(super) static RULE: Rule = Rule {
+    code: "SYN002",
+    name: "accept-queue-overflow",
+    explanation: include_str!("accept_queue_overflow.md"),
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.overflow.as_ref()?)));
+    Verdict { found: found.collect(), not_judged: Vec::new() }
+}
+
+fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
+    let dropped = service.of(Cause::Overflow).count() as u64;
+    let failed = service.failed_attempts(|cause| cause == Cause::Overflow);
+    let many_signs = overflow.ignored + overflow.aborted >= 10;
+    let confidence = if many_signs && service.either() == 0 { Confidence::High } else { Confidence::Medium };
+    let mut finding = service.finding(&RULE, Severity::Critical, confidence);
+    finding.title = format!(
+        "{} drops SYNs of {} because a listen queue is full: {} unanswered, {} failed",
+        service.server,
+        service.client,
+        plural(dropped, "SYN"),
+        plural(failed, "attempt"),
+    );
+    finding.summary = format!("{}{}", signs(overflow), service.slow_sentence());
+    service.common_metrics(&mut finding, failed, dropped);
+    finding.metric("handshakes_ignored", number(overflow.ignored));
+    finding.metric("handshakes_reset", number(overflow.aborted));
+    finding.metric("unserved", number(overflow.unserved));
+    finding.exhibit_all(service.exhibits(
+        case,
+        |cause| matches!(cause, Cause::Overflow),
+        "while the listen queue was full",
+    ));
+    service.rule_out_paws(&mut finding);
+    finding.rule_out("a filter (SYN003)", "a filter does not touch handshakes that it let through".to_owned());
+    finding.advise_when("on the server", "`ss -lnt`: Recv-Q above Send-Q on the LISTEN row means that the application accepts too slowly; find out why before making the queue longer");
+    finding.advise_when("to confirm", "`nstat -az TcpExtListenOverflows TcpExtListenDrops TcpExtTCPReqQFullDrop` twice: they grow while SYNs are dropped, PAWSPassive does not");
+    finding.advise("A longer queue needs both the application's backlog and `net.core.somaxconn`; for the request queue `net.ipv4.tcp_max_syn_backlog`, and `net.ipv4.tcp_syncookies=1`.");
+    finding.references =
+        ["Linux net/ipv4/tcp_input.c: tcp_conn_request()", "Linux net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock()"]
+            .map(str::to_owned)
+            .to_vec();
+    finding
+}
+
+fn signs(overflow: &Overflow) -> String {
+    let mut signs = Vec::new();
+    if overflow.ignored > 0 {
+        signs.push(format!(
+            "{} ended the handshake or sent data and the server went on as if it had not",
+            plural(overflow.ignored, "client")
+        ));
+    }
+    if overflow.aborted > 0 {
+        signs.push(format!("{} reset right after the handshake", plural(overflow.aborted, "connection")));
+    }
+    if overflow.unserved > 0 {
+        signs.push(format!(
+            "{} acknowledged by the kernel and served by no application",
+            plural(overflow.unserved, "connection")
+        ));
+    }
+    format!(
+        "While SYNs went unanswered, {}, out of {} that opened. SYNs of every client clock are hit, and retries get in when the queue drains.",
+        signs.join(", "),
+        plural(overflow.opened, "connection")
+    )
+}

@@ -1,0 +1,63 @@
+//! SYN003: SYNs dropped by a filter: which ports, addresses or tuples, always.
+//!
+//! The patterns are those of `weigh::filter`.
+
+use super::finding::plural;
+use super::weigh::filter::{Kind, Pattern};
+use super::weigh::{Cause, OtherCause, Service};
+use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+
+pub(super) static RULE: Rule =
+    Rule { code: "SYN003", name: "syn-filtered", explanation: include_str!("syn_filtered.md"), judge };
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.filter.as_ref()?)));
+    Verdict { found: found.collect(), not_judged: Vec::new() }
+}
+
+fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
+    let explained = |cause| matches!(cause, Cause::Filter | Cause::PawsDropOr(OtherCause::Filter));
+    let dropped = service.unanswered.iter().filter(|unanswered| explained(unanswered.cause)).count() as u64;
+    let failed = service.failed_attempts(explained);
+    let confidence = if service.either() == 0 { Confidence::High } else { Confidence::Medium };
+    let mut finding = service.finding(&RULE, Severity::Critical, confidence);
+    let what = match pattern.kind {
+        Kind::SourcePorts(low, high) => format!("source ports {low} to {high}"),
+        Kind::SocketPairs => "certain socket pairs".to_owned(),
+    };
+    finding.title = format!(
+        "SYNs of {} to {} are filtered by {what}: {} unanswered, {} failed",
+        service.client,
+        service.server,
+        plural(dropped, "SYN"),
+        plural(failed, "attempt")
+    );
+    finding.summary = format!(
+        "From {} to {}, {} with {what} drew nothing, however often repeated, while {} beside them were answered at once: something decides by address and port. {}",
+        pattern.from,
+        pattern.until,
+        plural(pattern.unanswered, "attempt"),
+        plural(pattern.answered, "attempt"),
+        match pattern.kind {
+            Kind::SourcePorts(..) => "The range is the outermost that was seen; the filter's own may be wider.",
+            Kind::SocketPairs =>
+                "No range of ports shows: a hash over the pair (one path or one back end of several) does this.",
+        },
+    );
+    service.common_metrics(&mut finding, failed, dropped);
+    if let Kind::SourcePorts(low, high) = pattern.kind {
+        finding.metric("source_port_low", f64::from(low));
+        finding.metric("source_port_high", f64::from(high));
+    }
+    finding.metric("attempts_answered_meanwhile", number(pattern.answered));
+    finding.exhibit_all(service.exhibits(case, explained, "like every SYN of the pattern"));
+    service.rule_out_paws(&mut finding);
+    finding.rule_out(
+        "loss (SYN004), a full queue (SYN002)",
+        "no retransmission of these SYNs was ever answered, and no other SYN needed one".to_owned(),
+    );
+    finding.advise_when("on the server", "`iptables -nvL; nft list ruleset`: look for a DROP whose packet counter grows with these SYNs; the kernel's TCP counters do not see them");
+    finding.advise("Capture on both sides of each firewall and load balancer on the way: the SYN is the last packet before the filter.");
+    finding.references = vec!["Linux net/netfilter: packets dropped there are counted nowhere in TcpExt".to_owned()];
+    finding
+}

@@ -1,0 +1,72 @@
+//! SYN008: a SYN met the TIME-WAIT of the incarnation before it: challenge ACK, RST, retry; or silence.
+//!
+//! RFC 9293 section 3.10.7.4, RFC 6191; `tcp_timewait_state_process()` in net/ipv4/tcp_minisocks.c: an ACK with
+//! the old connection's numbers, which the client answers by RST and asks again.
+
+use super::finding::plural;
+use super::group::{Group, Show, groups};
+use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::connection::{Connection, Opened};
+
+pub(super) static RULE: Rule =
+    Rule { code: "SYN008", name: "syn-into-time-wait", explanation: include_str!("syn_into_time_wait.md"), judge };
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let challenged = groups(case, |connection| connection.challenged().then_some(()));
+    Verdict { found: challenged.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+}
+
+fn failed(connection: &Connection<'_>) -> bool {
+    connection.opened() == Opened::Challenged
+}
+
+fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
+    let total = group.total();
+    let lost = group.count(|connection, ()| failed(connection));
+    let attempts =
+        case.evidence.tally.services.get(&(group.client, group.server)).map_or(total, |service| service.attempts);
+    let slowest = group.picked.iter().filter_map(|(connection, ())| connection.handshake()).max().unwrap_or_default();
+    let severity = if lost > 0 { Severity::Critical } else { Severity::Warning };
+    let mut finding = group.finding(&RULE, severity, Confidence::High);
+    finding.title = format!(
+        "{} of {} to {} met an old incarnation: {lost} never opened",
+        plural(total, "SYN"),
+        group.client,
+        group.server
+    );
+    finding.summary = format!(
+        "The server answered with an ACK of the connection before (a challenge ACK); the client answered by RST and asked again. {} opened so, the slowest after {slowest}. {}",
+        plural(total.saturating_sub(lost), "attempt"),
+        if lost > 0 {
+            "The others never did: the RST or the second SYN did not arrive, or the old incarnation is no TIME-WAIT."
+        } else {
+            ""
+        },
+    );
+    finding.metric("attempts", number(attempts));
+    finding.metric("attempts_failed", number(lost));
+    finding.metric("syns_unanswered", 0.0);
+    finding.metric("challenged", number(total));
+    finding.metric("slowest_s", slowest.secs());
+    finding.exhibit_all(group.exhibits(case, Show::First, |connection, ()| {
+        format!(
+            "SYN from port {} drew an ACK that is no SYN-ACK ({})",
+            connection.client().port,
+            connection.opened().name()
+        )
+    }));
+    finding.rule_out(
+        "silent drops (SYN001 to SYN004)",
+        "the server answered, with the old connection's numbers".to_owned(),
+    );
+    finding.advise("The socket pair is used again too soon, with an older timestamp or a lower ISN: give the client (or the NAT) more ports or addresses, keep timestamps on, or keep connections alive.");
+    finding.advise_when("behind NAT or a stateful firewall", "let it pass the RST that answers the challenge ACK (conntrack calls such packets INVALID); otherwise the client waits until TIME-WAIT ends");
+    finding.references = [
+        "RFC 9293 section 3.10.7.4",
+        "RFC 6191 section 2",
+        "Linux net/ipv4/tcp_minisocks.c: tcp_timewait_state_process()",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    finding
+}

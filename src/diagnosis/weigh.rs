@@ -1,0 +1,441 @@
+//! Every unanswered SYN weighed against all causes at once, per client address and server socket.
+//!
+//! Each cause has a detector of its own (`replay`, `overflow`, `filter`, `loss`); what they find is put together
+//! here: each unanswered SYN segment is attributed to one cause, to either of two, or to none, and the counts
+//! add up. The rules SYN001 to SYN004 only report what stands here, so that they cannot contradict one another.
+
+pub(super) mod filter;
+pub(super) mod kernels;
+pub(super) mod loss;
+pub(super) mod overflow;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use self::filter::Pattern;
+use self::loss::Loss;
+use self::overflow::{Overflow, Signs};
+use super::finding::plural;
+use super::replay::{Prediction, Remembered, Tally, WithoutTimestamps};
+use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, number};
+use crate::connection::{Socket, SynFate};
+use crate::evidence::clocks::Clocks;
+use crate::evidence::pairs::{HostPair, PairKey, SynSeen};
+use crate::time::{Span, Time};
+
+/// Why a SYN segment went unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The per-host timestamp check (SYN001).
+    PawsDrop,
+    /// A full listen queue (SYN002).
+    Overflow,
+    /// A filter (SYN003).
+    Filter,
+    /// Loss (SYN004).
+    Loss,
+    /// The timestamp check or another found cause: both explain it.
+    PawsDropOr(OtherCause),
+    /// What the start of the capture hides, or the edge of a whole second, decides.
+    Undecided,
+    /// No cause that was found explains it.
+    Unexplained,
+}
+
+/// A cause that stands beside the timestamp check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OtherCause {
+    /// SYN002.
+    Overflow,
+    /// SYN003.
+    Filter,
+}
+
+impl Cause {
+    /// As the SYN table spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PawsDrop => "SYN001",
+            Self::Overflow => "SYN002",
+            Self::Filter => "SYN003",
+            Self::Loss => "SYN004",
+            Self::PawsDropOr(OtherCause::Overflow) => "either:SYN001+SYN002",
+            Self::PawsDropOr(OtherCause::Filter) => "either:SYN001+SYN003",
+            Self::Undecided => "undecided",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
+/// Whether the per-host timestamp check holds for a pair of hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum PawsVerdict {
+    /// It does, with this chance that it only seems so.
+    Holds { chance: f64 },
+    /// It does not.
+    Refuted,
+    /// It cannot be told, because.
+    CannotTell(String),
+    /// Nothing speaks for it.
+    No,
+}
+
+/// One unanswered SYN, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Unanswered {
+    pub syn: SynSeen,
+    pub cause: Cause,
+    /// What the server remembered then, where the check would drop the SYN.
+    pub remembered: Option<Remembered>,
+    pub clock: Option<u8>,
+}
+
+/// All that was weighed between one client address and one server socket.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub point: u16,
+    pub client: IpAddr,
+    pub server: Socket,
+    pub unanswered: Vec<Unanswered>,
+    /// SYN segments, answered or not.
+    pub syns: u64,
+    /// Attempts, and those that drew nothing at all.
+    pub attempts: u64,
+    pub attempts_failed: u64,
+    /// Attempts that opened after at least one unanswered SYN, and the longest delay that cost.
+    pub slow: u64,
+    pub slowest: Span,
+    pub tally: Tally,
+    pub paws: PawsVerdict,
+    pub without_timestamps: WithoutTimestamps,
+    /// Server kernels told apart behind the server's address.
+    pub kernels: usize,
+    pub overflow: Option<Overflow>,
+    pub filter: Option<Pattern>,
+    pub loss: Option<Loss>,
+    pub clocks: Vec<ClockShare>,
+    pub random_clocks: bool,
+}
+
+/// One client clock and how it fared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockShare {
+    pub hertz: u32,
+    /// Seconds of its own ticks that it is behind the highest, at the end of the capture.
+    pub behind: f64,
+    pub attempts: u64,
+    pub failed: u64,
+}
+
+impl Service {
+    /// Unanswered SYNs of a cause.
+    pub fn of(&self, cause: Cause) -> impl Iterator<Item = &Unanswered> {
+        self.unanswered.iter().filter(move |unanswered| unanswered.cause == cause)
+    }
+
+    /// Unanswered SYNs that the check and a second cause explain.
+    pub fn either(&self) -> u64 {
+        self.unanswered.iter().filter(|unanswered| matches!(unanswered.cause, Cause::PawsDropOr(_))).count() as u64
+    }
+
+    /// Whether a pair of hosts is meant.
+    pub fn pair(&self) -> PairKey {
+        (self.point, self.client, self.server.ip)
+    }
+}
+
+/// SYNs dropped by the check below which nothing is said: fewer may be chance.
+const FEWEST: u64 = 3;
+/// A chance of independence above which nothing is said.
+const CHANCE: f64 = 1e-3;
+
+/// Weighs every pair of hosts with an unanswered SYN.
+pub(super) fn weigh_all(case: &Case<'_>) -> Vec<Service> {
+    let signs = Signs::of(case.evidence);
+    let judged = case.pairs().map(case.evidence, |pair| weigh(case, pair, &signs));
+    judged.into_iter().flatten().collect()
+}
+
+/// Unanswered SYN segments by cause.
+pub(super) fn causes(services: &[Service]) -> BTreeMap<String, u64> {
+    let mut causes = BTreeMap::new();
+    for unanswered in services.iter().flat_map(|service| &service.unanswered) {
+        *causes.entry(unanswered.cause.name().to_owned()).or_insert(0) += 1;
+    }
+    causes
+}
+
+fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
+    let replay = case.replay(pair);
+    let whole = replay.tally(pair, |_| true);
+    let paws = paws(&whole);
+    let clocks = pair.clocks();
+    let mut ports: Vec<u16> = pair.syns.iter().filter(|syn| syn.unanswered()).map(|syn| syn.server_port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let end = case.evidence.end_of(pair.point);
+    let one = |port| {
+        let service = One { pair, port, replay: &replay, paws: &paws, clocks: &clocks, end };
+        service.weigh(signs)
+    };
+    ports.into_iter().map(one).collect()
+}
+
+/// Whether the check holds for a pair, by what the replay came to.
+fn paws(tally: &Tally) -> PawsVerdict {
+    if tally.dropped == 0 {
+        return hidden(tally);
+    }
+    if tally.contradictions > 0 {
+        return PawsVerdict::Refuted;
+    }
+    if tally.dropped < FEWEST {
+        return PawsVerdict::CannotTell(format!(
+            "{} that the check would drop went unanswered: too few to tell from chance",
+            plural(tally.dropped, "SYN")
+        ));
+    }
+    let chance = independence(tally);
+    if chance > CHANCE {
+        return PawsVerdict::CannotTell(format!(
+            "{} that the check would drop went unanswered, but so did {} that it lets through, and only {} were \
+             answered: no proof that timestamps matter (chance {chance:.2})",
+            plural(tally.dropped, "SYN"),
+            tally.unexplained,
+            tally.passed,
+        ));
+    }
+    PawsVerdict::Holds { chance }
+}
+
+/// SYNs in the first minute that only a close before the capture could explain, and nothing else to go by.
+fn hidden(tally: &Tally) -> PawsVerdict {
+    if tally.undecided >= FEWEST && tally.unexplained == 0 {
+        return PawsVerdict::CannotTell(format!(
+            "{} went unanswered in the first 60 s: a close before the capture began may have taught the server a \
+             higher timestamp",
+            plural(tally.undecided, "SYN"),
+        ));
+    }
+    PawsVerdict::No
+}
+
+/// The chance that being behind and being unanswered are independent (Fisher's exact test, one-sided).
+fn independence(tally: &Tally) -> f64 {
+    let table = [tally.dropped, tally.contradictions, tally.unexplained, tally.passed];
+    statrs::stats_tests::fishers_exact(&table, statrs::stats_tests::Alternative::Greater).unwrap_or(1.0)
+}
+
+/// One server port of a pair of hosts, while it is weighed.
+struct One<'a> {
+    pair: &'a HostPair,
+    port: u16,
+    replay: &'a kernels::Replays,
+    paws: &'a PawsVerdict,
+    clocks: &'a Clocks,
+    end: Time,
+}
+
+impl One<'_> {
+    fn syns(&self) -> impl Iterator<Item = (&SynSeen, Prediction, Option<u8>)> {
+        let with_clock = self.pair.syns.iter().zip(&self.replay.predictions).zip(&self.clocks.of);
+        with_clock
+            .map(|((syn, prediction), clock)| (syn, *prediction, *clock))
+            .filter(|(syn, ..)| syn.server_port == self.port)
+    }
+
+    fn weigh(&self, signs: &Signs) -> Service {
+        let server = Socket { ip: self.pair.server, port: self.port };
+        let holds = matches!(self.paws, PawsVerdict::Holds { .. });
+        // What the check explains, or may explain, is no evidence of anything else.
+        let free = |prediction: Prediction| !(holds && prediction == Prediction::Drop);
+        let judged: Vec<&SynSeen> =
+            self.syns().filter(|(_, prediction, _)| free(*prediction)).map(|(syn, ..)| syn).collect();
+        let all: Vec<&SynSeen> = self.syns().map(|(syn, ..)| syn).collect();
+        let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
+        let filter = if overflow.is_some() { None } else { filter::detect(&judged) };
+        let hidden = self
+            .syns()
+            .filter(|(syn, p, _)| syn.unanswered() && matches!(p, Prediction::Hidden | Prediction::Edge))
+            .count();
+        let loss = if overflow.is_some() || filter.is_some() { None } else { loss::detect(&judged) };
+        let hidden_by_start = hidden > 0 && matches!(self.paws, PawsVerdict::CannotTell(_));
+        let filter = filter.filter(|_| !hidden_by_start);
+        let mut service = self.empty(server);
+        service.unanswered = self
+            .syns()
+            .filter(|(syn, ..)| syn.unanswered())
+            .map(|(syn, prediction, clock)| {
+                let second = Second {
+                    overflow: overflow.as_ref().is_some_and(|overflow| overflow.explains(syn)),
+                    filter: filter.as_ref().is_some_and(|pattern| pattern.explains(syn)),
+                    loss: loss.is_some(),
+                };
+                let remembered = (prediction == Prediction::Drop).then(|| self.replay.remembered_at(syn.at)).flatten();
+                Unanswered { syn: *syn, cause: second.cause(holds, prediction), remembered, clock }
+            })
+            .collect();
+        service.slow_connects(&all);
+        (service.overflow, service.filter, service.loss) = (overflow, filter, loss);
+        service
+    }
+
+    fn empty(&self, server: Socket) -> Service {
+        let of_port = |syn: &SynSeen| syn.server_port == self.port;
+        Service {
+            point: self.pair.point,
+            client: self.pair.client,
+            server,
+            unanswered: Vec::new(),
+            syns: self.syns().count() as u64,
+            attempts: self.pair.attempts(of_port) as u64,
+            attempts_failed: self.pair.attempts(|syn| of_port(syn) && syn.attempt_failed()) as u64,
+            slow: 0,
+            slowest: Span::ZERO,
+            tally: self.replay.tally(self.pair, of_port),
+            paws: self.paws.clone(),
+            without_timestamps: self.replay.without_timestamps,
+            kernels: self.replay.kernels,
+            overflow: None,
+            filter: None,
+            loss: None,
+            clocks: self.clock_shares(),
+            random_clocks: self.clocks.random,
+        }
+    }
+
+    fn clock_shares(&self) -> Vec<ClockShare> {
+        let Some(start) = self.pair.syns.iter().find(|syn| syn.tsval.is_some()).map(|syn| syn.at) else {
+            return Vec::new();
+        };
+        let length = self.end.since(start);
+        let Some(highest) = self.clocks.clocks.first().map(|clock| clock.at(length)) else { return Vec::new() };
+        let share = |(place, clock): (usize, &crate::evidence::clocks::Clock)| {
+            let of_clock = |failed_only: bool| {
+                let syns = self.syns().filter(|(syn, _, of)| {
+                    of.map(usize::from) == Some(place) && (!failed_only || syn.attempt_failed())
+                });
+                syns.map(|(syn, ..)| syn.attempt()).collect::<BTreeSet<u64>>().len() as u64
+            };
+            let ticks = f64::from(highest.ahead_of(clock.at(length)));
+            ClockShare {
+                hertz: clock.hertz,
+                behind: ticks / f64::from(clock.hertz),
+                attempts: of_clock(false),
+                failed: of_clock(true),
+            }
+        };
+        self.clocks.clocks.iter().enumerate().map(share).collect()
+    }
+}
+
+impl Service {
+    /// Attempts that opened only after a retry: users felt them.
+    fn slow_connects(&mut self, syns: &[&SynSeen]) {
+        let mut first: BTreeMap<u64, Time> = BTreeMap::new();
+        for syn in syns {
+            let begun = *first.entry(syn.attempt()).or_insert(syn.at);
+            let waited = syn.at.since(begun);
+            if syn.retransmission && syn.fate == SynFate::SynAck && waited > Span::ZERO {
+                self.slow += 1;
+                self.slowest = self.slowest.max(waited);
+            }
+        }
+    }
+}
+
+/// Which causes beside the timestamp check explain one SYN.
+struct Second {
+    overflow: bool,
+    filter: bool,
+    loss: bool,
+}
+
+impl Second {
+    fn cause(&self, paws_holds: bool, prediction: Prediction) -> Cause {
+        match (paws_holds && prediction == Prediction::Drop, self) {
+            (true, Self { overflow: true, .. }) => Cause::PawsDropOr(OtherCause::Overflow),
+            (true, Self { filter: true, .. }) => Cause::PawsDropOr(OtherCause::Filter),
+            (true, _) => Cause::PawsDrop,
+            (false, Self { overflow: true, .. }) => Cause::Overflow,
+            (false, Self { filter: true, .. }) => Cause::Filter,
+            (false, Self { loss: true, .. }) => Cause::Loss,
+            (false, _) if matches!(prediction, Prediction::Edge | Prediction::Hidden) => Cause::Undecided,
+            (false, _) => Cause::Unexplained,
+        }
+    }
+}
+
+impl Service {
+    /// A finding about the service, to be filled in.
+    pub fn finding(&self, rule: &Rule, severity: Severity, confidence: Confidence) -> Finding {
+        let (ip, port) = (self.server.ip, self.server.port);
+        let subject =
+            Subject { client_ip: Some(self.client), server_ip: Some(ip), server_port: Some(port), host: None };
+        rule.finding(severity, confidence, subject, Some(self.point))
+    }
+
+    /// Failed attempts with an unanswered SYN of some causes.
+    pub fn failed_attempts(&self, which: impl Fn(Cause) -> bool) -> u64 {
+        let failed =
+            self.unanswered.iter().filter(|unanswered| which(unanswered.cause) && unanswered.syn.attempt_failed());
+        failed.map(|unanswered| unanswered.syn.attempt()).collect::<BTreeSet<u64>>().len() as u64
+    }
+
+    /// The metrics that every rule about unanswered SYNs has.
+    pub fn common_metrics(&self, finding: &mut Finding, failed: u64, unanswered: u64) {
+        finding.metric("attempts", number(self.attempts));
+        finding.metric("attempts_failed", number(failed));
+        finding.metric("syns_unanswered", number(unanswered));
+        self.slow_metrics(finding);
+    }
+
+    /// Attempts that opened late.
+    pub fn slow_metrics(&self, finding: &mut Finding) {
+        finding.metric("slow_connects", number(self.slow));
+        finding.metric("slowest_connect_s", self.slowest.secs());
+    }
+
+    /// The same in words.
+    pub fn slow_sentence(&self) -> String {
+        match self.slow {
+            0 => String::new(),
+            slow => format!(
+                " {} opened only after a retry, the slowest after {}: users felt that.",
+                plural(slow, "attempt"),
+                self.slowest
+            ),
+        }
+    }
+
+    /// The unanswered SYNs of some causes as exhibits.
+    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: &str) -> Vec<Exhibit> {
+        let of_cause =
+            self.unanswered.iter().filter(|unanswered| which(unanswered.cause)).map(|unanswered| &unanswered.syn);
+        let one = |syn: &SynSeen| {
+            let again = if syn.retransmission { "repeated SYN" } else { "SYN" };
+            case.exhibit(
+                self.point,
+                syn.frame,
+                syn.at,
+                format!("{again} from port {} unanswered, {why}", syn.client_port),
+            )
+        };
+        of_cause.map(one).collect()
+    }
+
+    /// Says why the timestamp check is not the cause, where that is known.
+    pub fn rule_out_paws(&self, finding: &mut Finding) {
+        let because = match (&self.paws, self.tally.contradictions) {
+            (PawsVerdict::Refuted, contradictions) => {
+                format!("{} that the check would have dropped drew an answer", plural(contradictions, "SYN"))
+            }
+            (PawsVerdict::No, _) if self.tally.unexplained > 0 => {
+                "no close by the server had taught it a newer timestamp than these SYNs carry".to_owned()
+            }
+            _ => return,
+        };
+        finding.rule_out("the per-host timestamp check (SYN001)", because);
+    }
+}

@@ -1,0 +1,121 @@
+//! One server address may hide several kernels (a load balancer): each remembers what its own closes taught it.
+//!
+//! They are told apart by the timestamp line of their SYN-ACKs, and by TTL. Each kernel's memory is replayed by
+//! itself; an answer is held against the kernel that gave it, and an unanswered SYN is only predicted to be
+//! dropped where every kernel would have dropped it.
+
+use crate::connection::SynFate;
+use crate::diagnosis::replay::{
+    Prediction, Remembered, Replay, Tally, WithoutTimestamps, contradicts, replay as replay_one,
+};
+use crate::evidence::clocks::{Tick, tell_apart};
+use crate::evidence::pairs::{HostPair, SynSeen};
+use crate::time::Time;
+
+/// The rule replayed for every kernel behind the server's address.
+#[derive(Debug)]
+pub struct Replays {
+    /// What they say together of each SYN, in order.
+    pub predictions: Vec<Prediction>,
+    /// What was remembered, and when; of all kernels.
+    pub remembered: Vec<Remembered>,
+    /// Which kernels the answers to SYNs without timestamps fit.
+    pub without_timestamps: WithoutTimestamps,
+    /// Kernels told apart, at least 1.
+    pub kernels: usize,
+}
+
+/// Replays the rule over a pair of hosts; `start` is the first packet of the capture point.
+pub(crate) fn replay(pair: &HostPair, start: Time) -> Replays {
+    let kernels = kernels_of(pair);
+    let count = kernels.iter().flatten().max().map_or(1, |highest| usize::from(*highest) + 1);
+    if count == 1 {
+        let Replay { predictions, remembered, without_timestamps } = replay_one(pair, start);
+        return Replays { predictions, remembered, without_timestamps, kernels: 1 };
+    }
+    let replays: Vec<Replay> = (0..count).map(|kernel| replay_one(&of_kernel(pair, kernel), start)).collect();
+    let predictions = pair.syns.iter().enumerate().map(|(place, _)| {
+        let all: Vec<Prediction> = replays.iter().filter_map(|replay| replay.predictions.get(place).copied()).collect();
+        match kernels.get(place).copied().flatten() {
+            Some(kernel) => all.get(usize::from(kernel)).copied().unwrap_or(Prediction::Edge),
+            None => together(&all),
+        }
+    });
+    Replays {
+        predictions: predictions.collect(),
+        remembered: replays.iter().flat_map(|replay| replay.remembered.iter().copied()).collect(),
+        without_timestamps: replays.first().map_or(WithoutTimestamps::Dropped, |replay| replay.without_timestamps),
+        kernels: count,
+    }
+}
+
+/// What several kernels say of a SYN that none of them answered.
+fn together(all: &[Prediction]) -> Prediction {
+    match all {
+        all if all.iter().all(|prediction| *prediction == Prediction::Drop) => Prediction::Drop,
+        all if all.iter().all(|prediction| *prediction == Prediction::Pass) => Prediction::Pass,
+        _ => Prediction::Edge,
+    }
+}
+
+/// The kernel that answered each SYN, where several can be told apart.
+fn kernels_of(pair: &HostPair) -> Vec<Option<u8>> {
+    let answers: Vec<(usize, Tick, u8)> = pair
+        .syns
+        .iter()
+        .enumerate()
+        .filter_map(|(place, syn)| {
+            let tick = Tick { at: syn.at, tsval: syn.answer?.tsval?, attempt: syn.attempt() };
+            Some((place, tick, syn.answer?.ttl))
+        })
+        .collect();
+    let mut kernels = vec![None; pair.syns.len()];
+    let clocks = tell_apart(&answers.iter().map(|(_, tick, _)| *tick).collect::<Vec<_>>());
+    for ((place, ..), clock) in answers.iter().zip(&clocks.of) {
+        if let (Some(kernel), Some(clock)) = (kernels.get_mut(*place), clock) {
+            *kernel = Some(*clock);
+        }
+    }
+    kernels
+}
+
+/// The pair as one kernel saw it: only its own closes teach it.
+fn of_kernel(pair: &HostPair, kernel: usize) -> HostPair {
+    let kernels = kernels_of(pair);
+    let own: Vec<u64> = pair
+        .syns
+        .iter()
+        .zip(&kernels)
+        .filter(|(_, of)| of.map(usize::from) == Some(kernel))
+        .map(|(syn, _)| syn.connection_frame)
+        .collect();
+    let mut of_kernel = pair.clone();
+    of_kernel.taught.retain(|taught| own.binary_search(&taught.connection_frame).is_ok());
+    of_kernel
+}
+
+impl Replays {
+    /// Compares predictions with answers, for the SYNs that `which` picks.
+    pub(crate) fn tally(&self, pair: &HostPair, which: impl Fn(&SynSeen) -> bool) -> Tally {
+        let mut tally = Tally::default();
+        for (syn, prediction) in pair.syns.iter().zip(&self.predictions).filter(|(syn, _)| which(syn)) {
+            let answered = syn.fate == SynFate::SynAck;
+            tally.answered += u64::from(answered);
+            tally.passed += u64::from(answered && *prediction == Prediction::Pass);
+            tally.contradictions += u64::from(contradicts(syn, *prediction));
+            if syn.unanswered() {
+                match prediction {
+                    Prediction::Drop => tally.dropped += 1,
+                    Prediction::Pass => tally.unexplained += 1,
+                    Prediction::Edge | Prediction::Hidden => tally.undecided += 1,
+                }
+            }
+        }
+        tally
+    }
+
+    /// What was remembered at a moment.
+    pub(crate) fn remembered_at(&self, at: Time) -> Option<Remembered> {
+        self.remembered.iter().rev().find(|remembered| remembered.from <= at).copied()
+    }
+}

@@ -1,0 +1,78 @@
+//! Loss: SYNs go unanswered without a pattern, and their retransmissions are answered.
+
+use std::collections::BTreeMap;
+
+use statrs::distribution::{Beta, ContinuousCDF};
+
+use crate::connection::SynFate;
+use crate::evidence::pairs::SynSeen;
+
+/// Loss and its rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Loss {
+    /// Share of SYNs that went unanswered.
+    pub rate: f64,
+    /// 95 % confidence interval of the rate (Clopper and Pearson).
+    pub low: f64,
+    pub high: f64,
+    /// Standard deviations by which unanswered SYNs cluster in time; negative where they do.
+    pub runs: f64,
+}
+
+/// Unanswered SYNs below which nothing is said.
+const FEWEST: u64 = 3;
+/// Attempts that must have been answered when retried, of all that lost a SYN.
+const RETRIED: f64 = 0.5;
+/// Clustering beyond this is no independent loss.
+const CLUSTERED: f64 = -4.0;
+
+/// Loss, where nothing speaks against it.
+pub(crate) fn detect(syns: &[&SynSeen]) -> Option<Loss> {
+    let judged: Vec<bool> =
+        syns.iter().filter(|syn| syn.unanswered() || syn.fate == SynFate::SynAck).map(|syn| syn.unanswered()).collect();
+    let lost = judged.iter().filter(|unanswered| **unanswered).count() as u64;
+    let all = judged.len() as u64;
+    if lost < FEWEST || lost == all || retried(syns) < RETRIED {
+        return None;
+    }
+    let runs = runs(&judged);
+    let (low, high) = interval(lost, all);
+    (runs > CLUSTERED).then(|| Loss { rate: as_f64(lost) / as_f64(all), low, high, runs })
+}
+
+/// Of the attempts that lost a SYN, the share that was answered later.
+fn retried(syns: &[&SynSeen]) -> f64 {
+    let mut attempts: BTreeMap<u64, (bool, bool)> = BTreeMap::new();
+    for syn in syns {
+        let (lost, answered) = attempts.entry(syn.attempt()).or_default();
+        *lost |= syn.unanswered();
+        *answered |= syn.fate == SynFate::SynAck;
+    }
+    let lost = attempts.values().filter(|(lost, _)| *lost).count() as u64;
+    let saved = attempts.values().filter(|(lost, answered)| *lost && *answered).count() as u64;
+    if lost == 0 { 0.0 } else { as_f64(saved) / as_f64(lost) }
+}
+
+/// How far the number of runs lies from what independence lets expect, in standard deviations (Wald and Wolfowitz).
+fn runs(sequence: &[bool]) -> f64 {
+    let ones = as_f64(sequence.iter().filter(|one| **one).count() as u64);
+    let all = as_f64(sequence.len() as u64);
+    let zeros = all - ones;
+    let changes = sequence.windows(2).filter(|pair| matches!(pair, [one, other] if one != other)).count() as u64;
+    let expected = 2.0 * ones * zeros / all + 1.0;
+    let variance = (expected - 1.0) * (expected - 2.0) / (all - 1.0);
+    if variance <= 0.0 { 0.0 } else { (as_f64(changes + 1) - expected) / variance.sqrt() }
+}
+
+/// The 95 % interval of a share.
+fn interval(lost: u64, all: u64) -> (f64, f64) {
+    let quantile = |a: u64, b: u64, p: f64| Beta::new(as_f64(a), as_f64(b)).map(|beta| beta.inverse_cdf(p)).ok();
+    let low = quantile(lost, all - lost + 1, 0.025).unwrap_or(0.0);
+    let high = quantile(lost + 1, all - lost, 0.975).unwrap_or(1.0);
+    (low, high)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,158 @@
+//! Counts over all connections, made in one pass, shard by shard: what the tables of a report are made of, and
+//! which connections are worth a rule's look.
+//!
+//! Nearly all connections of a big capture open and close as they should. Rules about closes look only at the
+//! others, so that a million plain connections cost one pass and not one for each rule.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use crate::connection::{Close, Connection, Opened, Socket, Tracked, Who};
+
+/// Counts of one shard, or of all.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Connections by how they opened.
+    pub opens: BTreeMap<Opened, u64>,
+    /// Connections by how they closed.
+    pub closes: BTreeMap<Close, u64>,
+    /// Connections by capture point.
+    pub by_point: BTreeMap<u16, u64>,
+    /// Socket pairs used again after a TIME-WAIT.
+    pub reuses: u64,
+    /// What passed between one client address and one server socket.
+    pub services: HashMap<(IpAddr, Socket), Service>,
+    /// Shard and index of every connection that did not just open and close, in order of shard and index.
+    pub notable: Vec<(u16, u32)>,
+}
+
+/// What passed between one client address and one server socket, or more of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Connections, opened or not.
+    pub connections: u64,
+    /// Attempts to open.
+    pub attempts: u64,
+    /// Attempts that drew no SYN-ACK, challenge ACK or RST.
+    pub unanswered: u64,
+    /// Attempts answered by RST.
+    pub refused: u64,
+    /// Connections that opened.
+    pub opened: u64,
+    /// Closed first by the client, or by both.
+    pub client_closes: u64,
+    /// Closed first by the server, or by both.
+    pub server_closes: u64,
+    /// Ended by RST.
+    pub resets: u64,
+}
+
+impl Tally {
+    /// Counts one shard.
+    #[must_use]
+    pub fn of(number: u16, shard: &Tracked) -> Self {
+        let mut counts = Counts::default();
+        let mut tally = Self::default();
+        for connection in shard.connections() {
+            if counts.add(connection, &mut tally) {
+                tally.notable.push((number, connection.index()));
+            }
+        }
+        counts.end(&mut tally);
+        tally
+    }
+
+    /// Adds the counts of the next shard.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        for (opened, count) in other.opens {
+            *self.opens.entry(opened).or_default() += count;
+        }
+        for (close, count) in other.closes {
+            *self.closes.entry(close).or_default() += count;
+        }
+        for (point, count) in other.by_point {
+            *self.by_point.entry(point).or_default() += count;
+        }
+        self.reuses += other.reuses;
+        for (key, service) in other.services {
+            self.services.entry(key).or_default().add(&service);
+        }
+        self.notable.extend(other.notable);
+        self
+    }
+}
+
+impl Service {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.attempts += other.attempts;
+        self.unanswered += other.unanswered;
+        self.refused += other.refused;
+        self.opened += other.opened;
+        self.client_closes += other.client_closes;
+        self.server_closes += other.server_closes;
+        self.resets += other.resets;
+    }
+}
+
+/// Counts by variant, in arrays while the pass lasts.
+#[derive(Default)]
+struct Counts {
+    opens: [(u64, Option<Opened>); 9],
+    closes: [(u64, Option<Close>); 9],
+    point: (u16, u64),
+}
+
+impl Counts {
+    /// Counts a connection; says whether it is notable.
+    fn add(&mut self, connection: Connection<'_>, tally: &mut Tally) -> bool {
+        let (opened, close) = (connection.opened(), connection.close());
+        if let Some((count, name)) = self.opens.get_mut(opened as usize) {
+            (*count, *name) = (*count + 1, Some(opened));
+        }
+        if let Some((count, name)) = self.closes.get_mut(close as usize) {
+            (*count, *name) = (*count + 1, Some(close));
+        }
+        if connection.point() != self.point.0 {
+            self.end_point(tally);
+        }
+        self.point = (connection.point(), self.point.1 + 1);
+        let reused = connection.previous().is_some();
+        tally.reuses += u64::from(reused && connection.reuse().is_some());
+        let service = tally.services.entry((connection.client().ip, connection.server())).or_default();
+        service.add(&one(connection, opened, close));
+        reused || connection.is_notable(opened, close)
+    }
+
+    fn end_point(&mut self, tally: &mut Tally) {
+        if self.point.1 > 0 {
+            *tally.by_point.entry(self.point.0).or_default() += self.point.1;
+        }
+        self.point.1 = 0;
+    }
+
+    fn end(mut self, tally: &mut Tally) {
+        self.end_point(tally);
+        tally.opens.extend(self.opens.into_iter().filter_map(|(count, name)| Some((name?, count))));
+        tally.closes.extend(self.closes.into_iter().filter_map(|(count, name)| Some((name?, count))));
+    }
+}
+
+fn one(connection: Connection<'_>, opened: Opened, close: Close) -> Service {
+    let closer = connection.active_closer();
+    let reset = matches!(close, Close::Reset | Close::FinReset);
+    Service {
+        connections: 1,
+        attempts: u64::from(opened != Opened::BeforeCapture),
+        unanswered: u64::from(matches!(opened, Opened::Unanswered | Opened::Unreachable)),
+        refused: u64::from(opened == Opened::Refused),
+        opened: u64::from(connection.is_open()),
+        client_closes: u64::from(!reset && matches!(closer, Who::Client | Who::Both)),
+        server_closes: u64::from(!reset && matches!(closer, Who::Server | Who::Both)),
+        resets: u64::from(reset),
+    }
+}

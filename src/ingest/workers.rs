@@ -1,0 +1,35 @@
+//! The threads of a run, lent to whoever walks all shards.
+
+use std::fmt;
+
+use rayon::prelude::*;
+
+/// The run's thread pool; without one, work is done in turn.
+#[derive(Default)]
+pub struct Workers(pub(super) Option<rayon::ThreadPool>);
+
+impl Workers {
+    /// Applies `work` to every item, side by side; the results stand in the items' order.
+    pub fn map<I: Sync, T: Send>(&self, items: &[I], work: impl Fn(usize, &I) -> T + Sync) -> Vec<T> {
+        match &self.0 {
+            Some(pool) => {
+                pool.install(|| items.par_iter().enumerate().map(|(place, item)| work(place, item)).collect())
+            }
+            None => items.iter().enumerate().map(|(place, item)| work(place, item)).collect(),
+        }
+    }
+
+    /// Applies `work` to every item, side by side, changing it.
+    pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Sync) {
+        match &self.0 {
+            Some(pool) => pool.install(|| items.par_iter_mut().for_each(&work)),
+            None => items.iter_mut().for_each(work),
+        }
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Workers")
+    }
+}
