@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use super::model::{CaptureFacts, Client, Input, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
+use crate::capture::LinkType;
 use crate::connection::{Close, Connection, Opened, Socket, Who};
 use crate::diagnosis::{Case, Verdict};
 use crate::evidence::Evidence;
 use crate::ingest::{Capture, Kind};
-use crate::segment::LinkType;
 use crate::time::Time;
 
 /// Rows of `clients[]` and `services[]`: more help nobody.
