@@ -3,10 +3,12 @@
 //! A [`Format`] knows how to find a record in the middle of a file and how to walk records from a known start.
 //! Reading, cutting into blocks and threads are not its business (see `ingest`).
 
+mod link_type;
 pub mod pcap;
 pub mod pcapng;
 
-use crate::segment::{Decoder, LinkType};
+pub use link_type::LinkType;
+
 use crate::time::Time;
 
 /// No capture tool writes longer packets; a longer one is damage (`WTAP_MAX_PACKET_SIZE_STANDARD`).
@@ -22,21 +24,6 @@ pub trait Visit {
 
     /// Something odd that is passed over.
     fn odd(&mut self, _reason: &'static str) {}
-}
-
-impl Visit for Decoder<'_> {
-    #[inline]
-    fn packet(&mut self, at: Time, link: LinkType, bytes: &[u8], original: u32) {
-        Decoder::packet(self, at, link, bytes, original);
-    }
-
-    fn dropped(&mut self, interface: u32, packets: u64) {
-        self.dropped_by_capture(interface, packets);
-    }
-
-    fn odd(&mut self, reason: &'static str) {
-        self.odd_record(reason);
-    }
 }
 
 /// Sees nothing: to learn where records end.

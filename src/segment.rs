@@ -18,7 +18,6 @@ mod thin;
 mod tunnel;
 
 pub use flags::Flags;
-pub use link::LinkType;
 pub use pair::PairHasher;
 pub use seq::{SeqNumber, TsVal};
 pub use sink::{Batch, Decoder, Echo, FlagCounts, Frames, IcmpError, SHARDS, ShardBatch, Skips};

@@ -4,8 +4,7 @@
 
 use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be};
 
-use super::{Format, LONGEST_PACKET, Stop, Visit, Walked};
-use crate::segment::LinkType;
+use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
 use crate::time::Time;
 
 /// What the file header says of every record.

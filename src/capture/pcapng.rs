@@ -10,8 +10,7 @@ use pcap_parser::pcapng::{
     parse_interfacestatisticsblock_le,
 };
 
-use super::{Format, LONGEST_PACKET, Stop, Visit, Walked};
-use crate::segment::LinkType;
+use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
 use crate::time::Time;
 
 /// The section and its interfaces, as known at one place of the file.

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::model::{CaptureFacts, Client, Input, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
+use crate::capture::LinkType;
 use crate::connection::{Connection, Opened, Socket};
 use crate::diagnosis::{Case, Verdict};
 use crate::evidence::Evidence;
 use crate::evidence::tally::Service as Counts;
 use crate::ingest::{Capture, Kind};
-use crate::segment::LinkType;
 use crate::time::Time;
 
 /// Rows of `clients[]` and `services[]`: more help nobody.

@@ -7,7 +7,8 @@ use etherparse::TcpHeaderSlice;
 
 use super::sink::Skip;
 use super::tunnel;
-use super::{Echo, LinkType, Marks, Segment, SeqNumber, Tunnel, ip};
+use super::{Echo, Marks, Segment, SeqNumber, Tunnel, ip};
+use crate::capture::LinkType;
 use crate::time::Time;
 
 /// What a frame turned out to hold.

@@ -3,10 +3,11 @@
 //! A [`Batch`] is filled by one thread from one block of a capture and read by the trackers afterwards; its
 //! buffers are used again, so that the hot path allocates nothing once they have grown.
 
+use crate::capture::{LinkType, Visit};
 use crate::time::Time;
 
 use super::full::{self, Found};
-use super::{Flags, LinkType, Marks, PairHasher, Segment, Tunnel, Wide, thin};
+use super::{Flags, Marks, PairHasher, Segment, Tunnel, Wide, thin};
 
 /// Trackers run side by side on this many shards; no result depends on the number.
 pub const SHARDS: usize = 16;
@@ -63,7 +64,7 @@ impl Skips {
     /// Adds what a later batch passed over; its frames are counted from `base`.
     pub fn append(&mut self, later: &Self, base: u64) {
         for ((count, first), (more, more_first)) in self.counts.iter_mut().zip(&later.counts) {
-            if *count == 0 {
+            if *count == 0 && *more > 0 {
                 *first = more_first.saturating_add(base);
             }
             *count += more;
@@ -277,7 +278,8 @@ impl Batch {
     }
 
     fn tunnel(&mut self, tunnel: &Tunnel) -> u32 {
-        if tunnel.is_empty() {
+        // Labels alone tell nothing apart, and the thin path does not see them.
+        if tunnel.identity_is_empty() {
             return 0;
         }
         // A capture has few tunnels, and neighbours share theirs.
@@ -407,5 +409,20 @@ impl<'a> Decoder<'a> {
             shard.wides.push(wide);
             shard.segments.push(segment);
         }
+    }
+}
+
+impl Visit for Decoder<'_> {
+    #[inline]
+    fn packet(&mut self, at: Time, link: LinkType, bytes: &[u8], original: u32) {
+        Decoder::packet(self, at, link, bytes, original);
+    }
+
+    fn dropped(&mut self, interface: u32, packets: u64) {
+        self.dropped_by_capture(interface, packets);
+    }
+
+    fn odd(&mut self, reason: &'static str) {
+        self.odd_record(reason);
     }
 }

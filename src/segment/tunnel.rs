@@ -54,9 +54,12 @@ impl Tunnel {
         self.identity.is_empty()
     }
 
-    /// The same for two tunnels exactly where they are the same; unseeded, to be fed into a seeded hash.
+    /// The same for two tunnels exactly where they are the same, 0 outside any; unseeded, to be fed into a seeded hash.
     #[must_use]
     pub fn identity_hash(&self) -> u64 {
+        if self.identity_is_empty() {
+            return 0; // as the thin path has it, which knows no tunnels
+        }
         let mut hasher = std::hash::DefaultHasher::new();
         self.identity.hash(&mut hasher);
         hasher.finish()
