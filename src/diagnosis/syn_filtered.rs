@@ -3,27 +3,63 @@
 //! The patterns are those of `weigh::filter`.
 
 use super::finding::plural;
+use super::scan::is_scan;
 use super::weigh::filter::{Kind, Pattern};
 use super::weigh::{Cause, OtherCause, Service};
-use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use super::{Case, Confidence, Finding, NotJudged, Rule, Severity, Verdict, number};
 
 pub(super) static RULE: Rule =
     Rule { code: "SYN003", name: "syn-filtered", explanation: include_str!("syn_filtered.md"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.filter.as_ref()?)));
-    Verdict { found: found.collect(), not_judged: Vec::new() }
+    let services = || case.services().iter().filter(|service| !is_scan(case, service.point, service.client));
+    let found = services().filter_map(|service| Some(finding(case, service, service.filter.as_ref()?)));
+    let silent = services().filter(|service| never_heard(case, service)).map(cannot_tell);
+    Verdict { found: found.collect(), not_judged: silent.collect() }
+}
+
+/// Attempts without any answer below which nothing is said of a silent host.
+const FEWEST: u64 = 3;
+
+/// Nothing at all ever came from the server's address.
+fn never_heard(case: &Case<'_>, service: &Service) -> bool {
+    let heard = case
+        .evidence
+        .tally
+        .services
+        .iter()
+        .any(|((_, server), counts)| server.ip == service.server.ip && counts.opened + counts.refused > 0);
+    service.tally.answered == 0 && service.attempts >= FEWEST && !heard
+}
+
+fn cannot_tell(service: &Service) -> NotJudged {
+    NotJudged {
+        rule: RULE.code,
+        because: format!(
+            "{} to {}: {} drew nothing, and nothing else came from that address: a dead host, a missing route and a filter look the same",
+            service.client,
+            service.server,
+            plural(service.attempts, "attempt"),
+        ),
+        record_next: format!(
+            "on {} itself: `tcpdump -i any -s 96 -w server.pcap 'host {}'`, to see whether the SYNs arrive",
+            service.server.ip, service.client
+        ),
+    }
 }
 
 fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
     let explained = |cause| matches!(cause, Cause::Filter | Cause::PawsDropOr(OtherCause::Filter));
     let dropped = service.unanswered.iter().filter(|unanswered| explained(unanswered.cause)).count() as u64;
     let failed = service.failed_attempts(explained);
-    let confidence = if service.either() == 0 { Confidence::High } else { Confidence::Medium };
+    let by_port = matches!(pattern.kind, Kind::SourcePorts(..) | Kind::SocketPairs);
+    let confidence = if by_port && service.either() == 0 { Confidence::High } else { Confidence::Medium };
     let mut finding = service.finding(&RULE, Severity::Critical, confidence);
     let what = match pattern.kind {
         Kind::SourcePorts(low, high) => format!("source ports {low} to {high}"),
         Kind::SocketPairs => "certain socket pairs".to_owned(),
+        Kind::ClientAddress => format!("the client address {}", service.client),
+        Kind::ServerPort => format!("the server port {}", service.server.port),
     };
     finding.title = format!(
         "SYNs of {} to {} are filtered by {what}: {} unanswered, {} failed",
@@ -42,6 +78,10 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
             Kind::SourcePorts(..) => "The range is the outermost that was seen; the filter's own may be wider.",
             Kind::SocketPairs =>
                 "No range of ports shows: a hash over the pair (one path or one back end of several) does this.",
+            Kind::ClientAddress =>
+                "The same socket answered other clients meanwhile; a path of its own that loses everything would look the same.",
+            Kind::ServerPort =>
+                "The same host answered this client on other ports meanwhile; a listen queue that has been full since before the capture would look the same.",
         },
     );
     service.common_metrics(&mut finding, failed, dropped);

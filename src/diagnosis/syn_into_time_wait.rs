@@ -6,14 +6,21 @@
 use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::connection::{Connection, Opened};
+use crate::connection::{Connection, Opened, Who};
 
 pub(super) static RULE: Rule =
     Rule { code: "SYN008", name: "syn-into-time-wait", explanation: include_str!("syn_into_time_wait.md"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let challenged = groups(case, |connection| connection.challenged().then_some(()));
+    let challenged =
+        groups(case, |connection| (connection.challenged() && may_meet_time_wait(connection)).then_some(()));
     Verdict { found: challenged.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+}
+
+/// A challenge ACK comes from any old incarnation (RFC 9293 section 3.5.1): one that was seen must have left a
+/// TIME-WAIT; one that was not seen may have.
+fn may_meet_time_wait(connection: Connection<'_>) -> bool {
+    connection.previous().is_none_or(|before| before.time_wait_side() != Who::None)
 }
 
 fn failed(connection: &Connection<'_>) -> bool {
@@ -27,7 +34,9 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
         case.evidence.tally.services.get(&(group.client, group.server)).map_or(total, |service| service.attempts);
     let slowest = group.picked.iter().filter_map(|(connection, ())| connection.handshake()).max().unwrap_or_default();
     let severity = if lost > 0 { Severity::Critical } else { Severity::Warning };
-    let mut finding = group.finding(&RULE, severity, Confidence::High);
+    let seen = group.count(|connection, ()| connection.previous().is_some());
+    let confidence = if seen == total { Confidence::High } else { Confidence::Medium };
+    let mut finding = group.finding(&RULE, severity, confidence);
     finding.title = format!(
         "{} of {} to {} met an old incarnation: {lost} never opened",
         plural(total, "SYN"),

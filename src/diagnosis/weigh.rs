@@ -20,7 +20,7 @@ use super::replay::{Prediction, Remembered, Tally, WithoutTimestamps};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, number};
 use crate::connection::{Socket, SynFate};
 use crate::evidence::clocks::Clocks;
-use crate::evidence::pairs::{HostPair, PairKey, SynSeen};
+use crate::evidence::pairs::{HostPair, SynSeen};
 use crate::time::{Span, Time};
 
 /// Why a SYN segment went unanswered.
@@ -88,7 +88,6 @@ pub(super) struct Unanswered {
     pub cause: Cause,
     /// What the server remembered then, where the check would drop the SYN.
     pub remembered: Option<Remembered>,
-    pub clock: Option<u8>,
 }
 
 /// All that was weighed between one client address and one server socket.
@@ -100,9 +99,8 @@ pub(super) struct Service {
     pub unanswered: Vec<Unanswered>,
     /// SYN segments, answered or not.
     pub syns: u64,
-    /// Attempts, and those that drew nothing at all.
+    /// Attempts to open.
     pub attempts: u64,
-    pub attempts_failed: u64,
     /// Attempts that opened after at least one unanswered SYN, and the longest delay that cost.
     pub slow: u64,
     pub slowest: Span,
@@ -138,11 +136,6 @@ impl Service {
     pub fn either(&self) -> u64 {
         self.unanswered.iter().filter(|unanswered| matches!(unanswered.cause, Cause::PawsDropOr(_))).count() as u64
     }
-
-    /// Whether a pair of hosts is meant.
-    pub fn pair(&self) -> PairKey {
-        (self.point, self.client, self.server.ip)
-    }
 }
 
 /// SYNs dropped by the check below which nothing is said: fewer may be chance.
@@ -176,7 +169,8 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     ports.dedup();
     let end = case.evidence.end_of(pair.point);
     let one = |port| {
-        let service = One { pair, port, replay: &replay, paws: &paws, clocks: &clocks, end };
+        let service =
+            One { pair, port, replay: &replay, paws: &paws, clocks: &clocks, end, tally: &case.evidence.tally };
         service.weigh(signs)
     };
     ports.into_iter().map(one).collect()
@@ -235,6 +229,8 @@ struct One<'a> {
     paws: &'a PawsVerdict,
     clocks: &'a Clocks,
     end: Time,
+    /// What passed between all clients and servers.
+    tally: &'a crate::evidence::tally::Tally,
 }
 
 impl One<'_> {
@@ -254,7 +250,8 @@ impl One<'_> {
             self.syns().filter(|(_, prediction, _)| free(*prediction)).map(|(syn, ..)| syn).collect();
         let all: Vec<&SynSeen> = self.syns().map(|(syn, ..)| syn).collect();
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
-        let filter = if overflow.is_some() { None } else { filter::detect(&judged) };
+        let always = || filter::always(&all, self.tally, self.pair.client, server);
+        let filter = if overflow.is_some() { None } else { filter::detect(&judged).or_else(always) };
         let hidden = self
             .syns()
             .filter(|(syn, p, _)| syn.unanswered() && matches!(p, Prediction::Hidden | Prediction::Edge))
@@ -266,14 +263,14 @@ impl One<'_> {
         service.unanswered = self
             .syns()
             .filter(|(syn, ..)| syn.unanswered())
-            .map(|(syn, prediction, clock)| {
+            .map(|(syn, prediction, _)| {
                 let second = Second {
                     overflow: overflow.as_ref().is_some_and(|overflow| overflow.explains(syn)),
                     filter: filter.as_ref().is_some_and(|pattern| pattern.explains(syn)),
                     loss: loss.is_some(),
                 };
                 let remembered = (prediction == Prediction::Drop).then(|| self.replay.remembered_at(syn.at)).flatten();
-                Unanswered { syn: *syn, cause: second.cause(holds, prediction), remembered, clock }
+                Unanswered { syn: *syn, cause: second.cause(holds, prediction), remembered }
             })
             .collect();
         service.slow_connects(&all);
@@ -290,7 +287,6 @@ impl One<'_> {
             unanswered: Vec::new(),
             syns: self.syns().count() as u64,
             attempts: self.pair.attempts(of_port) as u64,
-            attempts_failed: self.pair.attempts(|syn| of_port(syn) && syn.attempt_failed()) as u64,
             slow: 0,
             slowest: Span::ZERO,
             tally: self.replay.tally(self.pair, of_port),

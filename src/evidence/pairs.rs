@@ -6,6 +6,8 @@
 //! unanswered SYN are worth replaying. They are listed first and gathered one by one, so that memory holds the
 //! SYNs of a few pairs and never those of a whole capture.
 
+mod copies;
+
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
@@ -90,6 +92,8 @@ pub struct Taught {
 pub struct PairIndex {
     /// By capture point and addresses.
     pairs: Vec<(PairKey, Vec<(u16, u32)>)>,
+    /// Capture point and frame of every SYN that is shown again nearer to the server.
+    copies: HashSet<(u16, u64)>,
 }
 
 impl SynSeen {
@@ -162,13 +166,15 @@ impl PairIndex {
                 }
             }
         }
-        Self { pairs }
+        Self { pairs, copies: copies::of(evidence) }
     }
 
     /// Applies `work` to every pair, gathered one at a time by each thread, in order of the pairs.
     pub fn map<T: Send>(&self, evidence: &Evidence, work: impl Fn(&HostPair) -> T + Sync) -> Vec<T> {
         let later = later_syns(evidence);
-        evidence.workers.map(&self.pairs, |_, (key, connections)| work(&gather(evidence, *key, connections, &later)))
+        evidence
+            .workers
+            .map(&self.pairs, |_, (key, connections)| work(&self.gather(evidence, *key, connections, &later)))
     }
 
     /// One pair, gathered again.
@@ -176,7 +182,27 @@ impl PairIndex {
     pub fn pair(&self, evidence: &Evidence, key: PairKey) -> Option<HostPair> {
         let place = self.pairs.binary_search_by_key(&key, |(key, _)| *key).ok()?;
         let (key, connections) = self.pairs.get(place)?;
-        Some(gather(evidence, *key, connections, &later_syns(evidence)))
+        Some(self.gather(evidence, *key, connections, &later_syns(evidence)))
+    }
+
+    fn gather(&self, evidence: &Evidence, key: PairKey, connections: &[(u16, u32)], later: &LaterSyns<'_>) -> HostPair {
+        let mut pair = HostPair { point: key.0, client: key.1, server: key.2, syns: Vec::new(), taught: Vec::new() };
+        for &(shard, index) in connections {
+            let Some(connection) = evidence.shards.get(usize::from(shard)).and_then(|s| s.connection(index)) else {
+                continue;
+            };
+            let again =
+                later.get(usize::from(shard)).and_then(|later| later.get(&index)).map_or(&[][..], Vec::as_slice);
+            let syns = connection.first_syn().into_iter().chain(again.iter().copied());
+            pair.syns.extend(syns.map(|syn| seen(&syn)));
+            pair.taught.extend(taught(connection));
+        }
+        for syn in &mut pair.syns {
+            syn.copy = self.copies.contains(&(key.0, syn.frame));
+        }
+        pair.syns.sort_unstable_by_key(|syn| syn.frame);
+        pair.taught.sort_unstable_by_key(|taught| (taught.at, taught.connection_frame, taught.tsval.0));
+        pair
     }
 }
 
@@ -198,22 +224,6 @@ fn later_of_shard(shard: &Tracked) -> HashMap<u32, Vec<Syn<'_>>> {
 /// Old duplicates and the second SYN of a simultaneous open are no attempts.
 fn counts(syn: &Syn<'_>) -> bool {
     !syn.stale && !syn.by_server
-}
-
-fn gather(evidence: &Evidence, key: PairKey, connections: &[(u16, u32)], later: &LaterSyns<'_>) -> HostPair {
-    let mut pair = HostPair { point: key.0, client: key.1, server: key.2, syns: Vec::new(), taught: Vec::new() };
-    for &(shard, index) in connections {
-        let Some(connection) = evidence.shards.get(usize::from(shard)).and_then(|s| s.connection(index)) else {
-            continue;
-        };
-        let again = later.get(usize::from(shard)).and_then(|later| later.get(&index)).map_or(&[][..], Vec::as_slice);
-        let syns = connection.first_syn().into_iter().chain(again.iter().copied());
-        pair.syns.extend(syns.map(|syn| seen(&syn)));
-        pair.taught.extend(taught(connection));
-    }
-    pair.syns.sort_unstable_by_key(|syn| syn.frame);
-    pair.taught.sort_unstable_by_key(|taught| (taught.at, taught.connection_frame, taught.tsval.0));
-    pair
 }
 
 fn key(connection: Connection<'_>) -> PairKey {

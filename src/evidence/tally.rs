@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use crate::connection::{Close, Connection, Opened, Socket, Tracked, Who};
+use crate::time::Time;
 
 /// Counts of one shard, or of all.
 #[derive(Debug, Default)]
@@ -41,6 +42,8 @@ pub struct Service {
     pub refused: u64,
     /// Connections that opened.
     pub opened: u64,
+    /// When the first and the last of those began.
+    pub opened_between: Option<(Time, Time)>,
     /// Closed first by the client, or by both.
     pub client_closes: u64,
     /// Closed first by the server, or by both.
@@ -86,6 +89,12 @@ impl Tally {
 }
 
 impl Service {
+    /// Whether connections opened at some time between two.
+    #[must_use]
+    pub fn opened_meanwhile(&self, from: Time, until: Time) -> bool {
+        self.opened_between.is_some_and(|(first, last)| first <= until && last >= from)
+    }
+
     /// Adds another's counts.
     pub fn add(&mut self, other: &Self) {
         self.connections += other.connections;
@@ -93,6 +102,12 @@ impl Service {
         self.unanswered += other.unanswered;
         self.refused += other.refused;
         self.opened += other.opened;
+        self.opened_between = match (self.opened_between, other.opened_between) {
+            (Some((from, until)), Some((other_from, other_until))) => {
+                Some((from.min(other_from), until.max(other_until)))
+            }
+            (one, other) => one.or(other),
+        };
         self.client_closes += other.client_closes;
         self.server_closes += other.server_closes;
         self.resets += other.resets;
@@ -151,6 +166,7 @@ fn one(connection: Connection<'_>, opened: Opened, close: Close) -> Service {
         unanswered: u64::from(matches!(opened, Opened::Unanswered | Opened::Unreachable)),
         refused: u64::from(opened == Opened::Refused),
         opened: u64::from(connection.is_open()),
+        opened_between: connection.is_open().then(|| (connection.first().1, connection.first().1)),
         client_closes: u64::from(!reset && matches!(closer, Who::Client | Who::Both)),
         server_closes: u64::from(!reset && matches!(closer, Who::Server | Who::Both)),
         resets: u64::from(reset),

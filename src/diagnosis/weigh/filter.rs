@@ -4,9 +4,11 @@
 //! not know ports: sooner or later a retransmission gets through.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use crate::connection::SynFate;
+use crate::connection::{Socket, SynFate};
 use crate::evidence::pairs::SynSeen;
+use crate::evidence::tally::Tally;
 use crate::time::Time;
 
 /// What separates answered from unanswered attempts.
@@ -27,6 +29,10 @@ pub(crate) enum Kind {
     SourcePorts(u16, u16),
     /// Whole socket pairs, always or never, without a range.
     SocketPairs,
+    /// The client's address: others are answered by the same socket.
+    ClientAddress,
+    /// The server's port: others of the same address are answered.
+    ServerPort,
 }
 
 /// Unanswered attempts below which nothing is said.
@@ -63,6 +69,26 @@ pub(crate) fn detect(syns: &[&SynSeen]) -> Option<Pattern> {
     }
     let kind = source_ports(&failed, &meanwhile).or_else(|| socket_pairs(&failed, &meanwhile))?;
     Some(Pattern { kind, from, until, unanswered: failed.len() as u64, answered: meanwhile.len() as u64 })
+}
+
+/// A service that never answers this client, while it answers others, or its host answers on other ports.
+pub(crate) fn always(syns: &[&SynSeen], tally: &Tally, client: IpAddr, server: Socket) -> Option<Pattern> {
+    let attempts = attempts(syns);
+    let (from, until) = (syns.first()?.at, syns.last()?.at);
+    let silent = syns.iter().all(|syn| syn.unanswered()) && attempts.len() >= FEWEST;
+    if !silent {
+        return None;
+    }
+    let opened = |which: &dyn Fn(IpAddr, Socket) -> bool| -> u64 {
+        let meanwhile =
+            tally.services.iter().filter(|((ip, socket), s)| which(*ip, *socket) && s.opened_meanwhile(from, until));
+        meanwhile.map(|(_, service)| service.opened).sum()
+    };
+    let to_others = opened(&|ip, socket| socket == server && ip != client);
+    let elsewhere = opened(&|ip, socket| socket.ip == server.ip && socket.port != server.port && ip == client);
+    let (kind, answered) = if to_others > 0 { (Kind::ClientAddress, to_others) } else { (Kind::ServerPort, elsewhere) };
+    let pattern = Pattern { kind, from, until, unanswered: attempts.len() as u64, answered };
+    (answered >= FEWEST_ANSWERED as u64).then_some(pattern)
 }
 
 fn attempts(syns: &[&SynSeen]) -> Vec<Attempt> {
@@ -128,6 +154,7 @@ impl Pattern {
         held && match self.kind {
             Kind::SourcePorts(low, high) => (low..=high).contains(&syn.client_port),
             Kind::SocketPairs => syn.attempt_failed(),
+            Kind::ClientAddress | Kind::ServerPort => true,
         }
     }
 }

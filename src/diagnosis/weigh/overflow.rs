@@ -5,6 +5,8 @@
 //! (`tcp_abort_on_overflow`); or connections that the kernel acknowledges and no application serves, while SYN
 //! after SYN is dropped. A queue belongs to a listener: signs count for all clients of a server socket.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 
 use crate::connection::{Close, Connection, Opened, Side, Socket, SynFate, Who};
@@ -30,6 +32,9 @@ pub(crate) struct Overflow {
 /// A sign on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sign {
+    /// A SYN-ACK resent to a client that has acknowledged: the host lives, and drops final ACKs.
+    Again,
+    /// First data resent: the host drops it, or the path does.
     Ignored,
     Aborted,
     Unserved,
@@ -69,7 +74,10 @@ fn sign(connection: Connection<'_>) -> Option<Sign> {
         return None;
     }
     let (client, server) = (connection.endpoint(Side::Client), connection.endpoint(Side::Server));
-    if connection.syn_ack_after_ack() || connection.early_retransmission() {
+    if connection.syn_ack_after_ack() {
+        return Some(Sign::Again);
+    }
+    if connection.early_retransmission() {
         return Some(Sign::Ignored);
     }
     if connection.close() == Close::Reset
@@ -101,7 +109,8 @@ pub(crate) fn detect(syns: &[&SynSeen], signs: OfService<'_>) -> Option<Overflow
     let near = |(begun, ended, _): &&(Time, Time, Sign)| begun.minus(REACH) <= until && ended.plus(REACH) >= from;
     let near: Vec<&(Time, Time, Sign)> = signs.0.iter().filter(near).collect();
     let count = |wanted: Sign| near.iter().filter(|(.., sign)| *sign == wanted).count();
-    let (ignored, aborted, unserved) = (count(Sign::Ignored), count(Sign::Aborted), count(Sign::Unserved));
+    let (ignored, aborted, unserved) =
+        (count(Sign::Again) + count(Sign::Ignored), count(Sign::Aborted), count(Sign::Unserved));
     let answered = syns
         .iter()
         .filter(|syn| syn.fate == SynFate::SynAck && syn.at >= from.minus(REACH) && syn.at <= until.plus(REACH))
@@ -113,7 +122,7 @@ pub(crate) fn detect(syns: &[&SynSeen], signs: OfService<'_>) -> Option<Overflow
     };
     let dropped_acks = ignored >= FEWEST && share(ignored) >= SHARE_OF_IGNORED;
     let aborts = aborted >= FEWEST && share(aborted + ignored) >= SHARE;
-    let full = dropped_acks || aborts || nobody_accepts(syns, unserved, answered);
+    let full = dropped_acks || aborts || nobody_accepts(syns, unserved, answered) || stood_still(syns, &near);
     full.then(|| Overflow {
         ignored: ignored as u64,
         aborted: aborted as u64,
@@ -128,8 +137,36 @@ pub(crate) fn detect(syns: &[&SynSeen], signs: OfService<'_>) -> Option<Overflow
 fn nobody_accepts(syns: &[&SynSeen], unserved: usize, answered: usize) -> bool {
     let last_answer = syns.iter().rposition(|syn| syn.fate == SynFate::SynAck);
     let refused = syns.iter().skip(last_answer.map_or(0, |place| place + 1)).filter(|syn| syn.unanswered());
-    let attempts: std::collections::BTreeSet<u64> = refused.map(|syn| syn.attempt()).collect();
+    let attempts: BTreeSet<u64> = refused.map(|syn| syn.attempt()).collect();
     last_answer.is_some() && unserved > 0 && unserved >= answered && attempts.len() >= 5
+}
+
+/// The application stood still for a while: not one SYN was answered, and meanwhile the host resent SYN-ACKs to
+/// clients that had acknowledged. A path that is cut brings no SYN-ACK either.
+fn stood_still(syns: &[&SynSeen], near: &[&(Time, Time, Sign)]) -> bool {
+    const ATTEMPTS: usize = 5;
+    const AGAIN: usize = 2;
+    let mut blackout: Option<(Time, Time, BTreeSet<u64>)> = None;
+    let mut longest: Option<(Time, Time, BTreeSet<u64>)> = None;
+    for syn in syns {
+        match (&mut blackout, syn.unanswered()) {
+            (Some((_, until, attempts)), true) => {
+                *until = syn.at;
+                attempts.insert(syn.attempt());
+            }
+            (None, true) => blackout = Some((syn.at, syn.at, BTreeSet::from([syn.attempt()]))),
+            (Some(_), false) => blackout = None,
+            (None, false) => {}
+        }
+        if blackout.as_ref().map_or(0, |(.., attempts)| attempts.len())
+            > longest.as_ref().map_or(0, |(.., attempts)| attempts.len())
+        {
+            longest.clone_from(&blackout);
+        }
+    }
+    let Some((from, until, attempts)) = longest else { return false };
+    let resent = near.iter().filter(|(begun, ended, sign)| *sign == Sign::Again && *begun <= until && *ended >= from);
+    attempts.len() >= ATTEMPTS && resent.count() >= AGAIN
 }
 
 impl Overflow {
