@@ -34,6 +34,8 @@ enum Command {
     Analyze(Analyze),
     /// Print the connection table.
     Connections(Connections),
+    /// Print one row for each SYN segment: its client clock, its fate, the cause.
+    Syns(Syns),
     /// Explain a rule or a topic.
     Explain {
         /// A rule's code (SYN001), its name (per-host-paws-drop) or a topic (time-wait); without it, all are listed.
@@ -85,6 +87,24 @@ struct Analyze {
 struct Connections {
     #[command(flatten)]
     inputs: Inputs,
+    #[command(flatten)]
+    table: TableOutput,
+}
+
+#[derive(Args, Debug)]
+struct Syns {
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    table: TableOutput,
+    /// Only SYNs that went `unanswered`, or those attributed to a rule's code.
+    #[arg(long, value_name = "WHICH")]
+    only: Option<String>,
+}
+
+/// How a table is printed, and where.
+#[derive(Args, Debug)]
+struct TableOutput {
     /// How to print it.
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: TableFormat,
@@ -139,6 +159,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Analyze(options) => analyze::run(&options),
         Command::Connections(options) => connections::run(&options),
+        Command::Syns(options) => connections::syns(&options),
         Command::Explain { topic } => explain::explain(topic.as_deref()),
         Command::Rules => explain::rules(),
     };

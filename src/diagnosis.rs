@@ -28,14 +28,14 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 pub use finding::{
-    Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table,
+    Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table, letter,
 };
 
 use self::scan::Suspects;
 use self::weigh::Service;
 pub use self::weigh::kernels::Replays;
 use crate::evidence::Evidence;
-use crate::evidence::pairs::{HostPair, PairIndex};
+use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -149,7 +149,7 @@ impl<'a> Case<'a> {
 
     /// Pairs of hosts with unanswered SYNs.
     pub fn pairs(&self) -> &PairIndex {
-        self.index.get_or_init(|| PairIndex::new(self.evidence))
+        self.index.get_or_init(|| PairIndex::new(self.evidence, Which::Unanswered))
     }
 
     /// The timestamp check replayed over one pair of hosts.
@@ -163,6 +163,12 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn syn_causes(&self) -> BTreeMap<String, u64> {
         weigh::causes(self.services())
+    }
+
+    /// Capture point and frame (from 0) of every unanswered SYN, and its cause's name.
+    pub fn unanswered(&self) -> impl Iterator<Item = ((u16, u64), &'static str)> {
+        let services = self.services().iter();
+        services.flat_map(|service| service.unanswered.iter().map(|u| ((service.point, u.syn.frame), u.cause.name())))
     }
 
     /// Every unanswered SYN weighed, by client address and server socket.

@@ -11,6 +11,8 @@ pub mod model;
 mod page;
 mod pictures;
 mod png;
+pub mod syns;
+pub mod table;
 mod text;
 mod words;
 

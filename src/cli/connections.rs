@@ -1,59 +1,52 @@
-//! `lastack connections`: the connection table on standard output or in a file.
+//! `lastack connections` and `lastack syns`: tables on standard output or in a file.
 
 use std::io::{self, Write};
 
 use super::output::file_or_stdout;
-use super::{Connections, Status, TableFormat, run};
-use crate::evidence::Evidence;
-use crate::report::{connections, csv};
+use super::{Connections, Status, Syns, TableFormat, TableOutput, run};
+use crate::diagnosis::{Case, Thresholds};
+use crate::report::table::{Column, write_csv, write_json_lines, write_text};
+use crate::report::{connections, syns};
 
 pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
     let (evidence, status) = run::read(&options.inputs)?;
     if status == Status::Missing && evidence.points.is_empty() {
         return Ok(status);
     }
-    file_or_stdout(options.out.as_deref(), &mut |out| match options.format {
-        TableFormat::Csv => csv::write(&evidence, out),
-        TableFormat::Jsonl => connections::write_json_lines(&evidence, out),
-        TableFormat::Table => table(&evidence, out),
-    })?;
+    let write = |out: &mut dyn Write| {
+        let rows = connections::rows(&evidence);
+        print(&options.table, &connections::columns(), &connections::SHOWN, rows, out)
+    };
+    file_or_stdout(options.table.out.as_deref(), &mut |out| write(out))?;
     Ok(status)
 }
 
-/// What a person wants to see in a terminal's width.
-const SHOWN: [&str; 10] = [
-    "conn",
-    "client_ip",
-    "client_port",
-    "server_ip",
-    "server_port",
-    "opened",
-    "close",
-    "active_closer",
-    "time_wait_side",
-    "history",
-];
-
-fn table(evidence: &Evidence, out: &mut dyn Write) -> io::Result<()> {
-    let columns: Vec<_> = connections::COLUMNS.iter().filter(|(name, _)| SHOWN.contains(name)).collect();
-    let cells = |row| {
-        let one = |(_, cell): &&connections::Column| {
-            let mut text = String::new();
-            cell(&row, &mut text);
-            text
-        };
-        columns.iter().map(one).collect::<Vec<String>>()
-    };
-    let mut widths: Vec<usize> = columns.iter().map(|(name, _)| name.len()).collect();
-    for row in connections::rows(evidence) {
-        for (width, cell) in widths.iter_mut().zip(cells(row)) {
-            *width = (*width).max(cell.len());
-        }
+pub(super) fn syns(options: &Syns) -> anyhow::Result<Status> {
+    let (evidence, status) = run::read(&options.inputs)?;
+    if status == Status::Missing && evidence.points.is_empty() {
+        return Ok(status);
     }
-    let line = |out: &mut dyn Write, cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())
+    let thresholds = Thresholds::default();
+    let case = Case::new(&evidence, &thresholds);
+    let kept = |row: &syns::Row<'_>| options.only.as_deref().is_none_or(|only| row.is(only));
+    let write = |out: &mut dyn Write| {
+        let rows = syns::rows(&case).into_iter().filter(kept);
+        print(&options.table, &syns::columns(), &syns::SHOWN, rows, out)
     };
-    line(out, &columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>())?;
-    connections::rows(evidence).try_for_each(|row| line(out, &cells(row)))
+    file_or_stdout(options.table.out.as_deref(), &mut |out| write(out))?;
+    Ok(status)
+}
+
+fn print<R>(
+    table: &TableOutput,
+    columns: &[Column<R>],
+    shown: &[&str],
+    rows: impl Iterator<Item = R>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match table.format {
+        TableFormat::Csv => write_csv(columns, rows, out),
+        TableFormat::Jsonl => write_json_lines(columns, rows, out),
+        TableFormat::Table => write_text(columns, shown, rows, out),
+    }
 }

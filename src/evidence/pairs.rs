@@ -59,6 +59,8 @@ pub struct SynSeen {
     pub opened: Opened,
     /// The age of the server's TIME-WAIT of the same socket pair, where it may still have been there.
     pub time_wait_age: Option<Span>,
+    /// Shard and index of its connection.
+    pub connection: (u16, u32),
     /// The SYN-ACK that answered its attempt.
     pub answer: Option<Answer>,
     /// The first frame of its connection, counted from 0 at its capture point.
@@ -87,7 +89,16 @@ pub struct Taught {
     pub connection_frame: u64,
 }
 
-/// The pairs of hosts with an unanswered SYN, and where their connections are.
+/// Which pairs of hosts are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those with an unanswered SYN.
+    Unanswered,
+    /// All with a SYN.
+    All,
+}
+
+/// Pairs of hosts, and where their connections are.
 #[derive(Debug, Default)]
 pub struct PairIndex {
     /// By capture point and addresses.
@@ -136,14 +147,15 @@ impl HostPair {
 }
 
 impl PairIndex {
-    /// Lists all pairs of hosts with an unanswered SYN.
+    /// Lists pairs of hosts.
     #[must_use]
-    pub fn new(evidence: &Evidence) -> Self {
+    pub fn new(evidence: &Evidence, which: Which) -> Self {
         let flagged: HashSet<PairKey> = evidence
             .workers
             .map(&evidence.shards, |_, shard| {
-                let unanswered = shard.syns().filter(|syn| syn.fate == SynFate::None && counts(syn));
-                unanswered.map(|syn| key(syn.connection)).collect::<HashSet<PairKey>>()
+                let wanted =
+                    shard.syns().filter(|syn| (which == Which::All || syn.fate == SynFate::None) && counts(syn));
+                wanted.map(|syn| key(syn.connection)).collect::<HashSet<PairKey>>()
             })
             .into_iter()
             .flatten()
@@ -166,7 +178,7 @@ impl PairIndex {
                 }
             }
         }
-        Self { pairs, copies: copies::of(evidence) }
+        Self { pairs, copies: if which == Which::All { HashSet::new() } else { copies::of(evidence) } }
     }
 
     /// Applies `work` to every pair, gathered one at a time by each thread, in order of the pairs.
@@ -194,7 +206,7 @@ impl PairIndex {
             let again =
                 later.get(usize::from(shard)).and_then(|later| later.get(&index)).map_or(&[][..], Vec::as_slice);
             let syns = connection.first_syn().into_iter().chain(again.iter().copied());
-            pair.syns.extend(syns.map(|syn| seen(&syn)));
+            pair.syns.extend(syns.map(|syn| seen(shard, &syn)));
             pair.taught.extend(taught(connection));
         }
         for syn in &mut pair.syns {
@@ -230,7 +242,7 @@ fn key(connection: Connection<'_>) -> PairKey {
     (connection.point(), connection.client().ip, connection.server().ip)
 }
 
-fn seen(syn: &Syn<'_>) -> SynSeen {
+fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
     let connection = syn.connection;
     let answered = syn.fate == SynFate::SynAck;
     let before = connection.previous().filter(|before| before.time_wait_side().includes(Side::Server));
@@ -245,6 +257,7 @@ fn seen(syn: &Syn<'_>) -> SynSeen {
         fate: syn.fate,
         opened: connection.opened(),
         time_wait_age: before.and_then(Connection::time_wait_from).map(|from| syn.at.since(from)),
+        connection: (shard, connection.index()),
         answer: answered
             .then(|| Answer { tsval: connection.syn_ack_tsval(), ttl: connection.endpoint(Side::Server).ttl }),
         connection_frame: connection.first().0,

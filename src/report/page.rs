@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::connections::{COLUMNS, rows};
+use super::connections::{columns, rows};
 use super::html::{self, ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
+use super::table::text;
 use super::{Material, Output, markdown};
 
 /// Writes `report.html`, its charts as SVG inside it.
@@ -30,15 +31,9 @@ pub fn markdown(material: &Material<'_>, output: &mut dyn Output) -> io::Result<
 
 /// The first rows of the connection table, and the columns that people look at.
 fn table(material: &Material<'_>) -> ConnectionTable {
-    let columns: Vec<_> = COLUMNS.iter().filter(|(name, _)| PAGE_COLUMNS.contains(name)).collect();
-    let cells = |row| {
-        let one = |(_, cell): &&super::connections::Column| {
-            let mut text = String::new();
-            cell(&row, &mut text);
-            text
-        };
-        columns.iter().map(one).collect()
-    };
+    let all = columns();
+    let columns: Vec<_> = all.iter().filter(|(name, _)| PAGE_COLUMNS.contains(name)).collect();
+    let cells = |row| columns.iter().map(|(_, cell)| text(*cell, &row)).collect();
     ConnectionTable {
         columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
         rows: rows(material.evidence).take(PAGE_ROWS).map(cells).collect(),
