@@ -35,6 +35,7 @@ use self::scan::Suspects;
 use self::weigh::Service;
 pub use self::weigh::kernels::Replays;
 use crate::evidence::Evidence;
+use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
 
@@ -103,6 +104,7 @@ pub struct Case<'a> {
     pub thresholds: &'a Thresholds,
     services: OnceLock<Vec<Service>>,
     suspects: OnceLock<Suspects>,
+    links: OnceLock<Links>,
     index: OnceLock<PairIndex>,
 }
 
@@ -144,12 +146,24 @@ impl<'a> Case<'a> {
     /// Prepares the evidence for the rules.
     #[must_use]
     pub fn new(evidence: &'a Evidence, thresholds: &'a Thresholds) -> Self {
-        Self { evidence, thresholds, services: OnceLock::new(), suspects: OnceLock::new(), index: OnceLock::new() }
+        Self {
+            evidence,
+            thresholds,
+            services: OnceLock::new(),
+            suspects: OnceLock::new(),
+            links: OnceLock::new(),
+            index: OnceLock::new(),
+        }
+    }
+
+    /// Capture points on one way, and where SYNs were lost between them.
+    pub fn links(&self) -> &Links {
+        self.links.get_or_init(|| links::find(self.evidence))
     }
 
     /// Pairs of hosts with unanswered SYNs.
     pub fn pairs(&self) -> &PairIndex {
-        self.index.get_or_init(|| PairIndex::new(self.evidence, Which::Unanswered))
+        self.index.get_or_init(|| PairIndex::new(self.evidence, Which::Unanswered, &self.links().copies))
     }
 
     /// The timestamp check replayed over one pair of hosts.

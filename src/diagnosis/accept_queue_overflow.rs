@@ -43,6 +43,7 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
         |cause| matches!(cause, Cause::Overflow),
         "while the listen queue was full",
     ));
+    service.place(case, &mut finding);
     service.rule_out_paws(&mut finding);
     finding.rule_out("a filter (SYN003)", "a filter does not touch handshakes that it let through".to_owned());
     finding.advise_when("on the server", "`ss -lnt`: Recv-Q above Send-Q on the LISTEN row means that the application accepts too slowly; find out why before making the queue longer");

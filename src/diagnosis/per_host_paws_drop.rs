@@ -92,6 +92,7 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64) -> Finding {
     let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
     finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect());
     finding.tables.extend(clock_table(service));
+    service.place(case, &mut finding);
     rule_out(&mut finding, service, chance);
     advise(&mut finding, service);
     finding.display_filter.push_str(" && tcp.flags.syn==1");

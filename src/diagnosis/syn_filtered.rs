@@ -91,6 +91,7 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
     }
     finding.metric("attempts_answered_meanwhile", number(pattern.answered));
     finding.exhibit_all(service.exhibits(case, explained, "like every SYN of the pattern"));
+    service.place(case, &mut finding);
     service.rule_out_paws(&mut finding);
     finding.rule_out(
         "loss (SYN004), a full queue (SYN002)",

@@ -43,6 +43,7 @@ fn finding(case: &Case<'_>, service: &Service, loss: &Loss) -> Finding {
     finding.metric("loss_rate_high", super::finding::significant(loss.high));
     finding.metric("runs_z", super::finding::significant(loss.runs));
     finding.exhibit_all(service.exhibits(case, |cause| cause == Cause::Loss, "repeated like any lost packet"));
+    service.place(case, &mut finding);
     service.rule_out_paws(&mut finding);
     finding.rule_out("a filter (SYN003)", "retransmissions with the same ports were answered".to_owned());
     finding.rule_out(

@@ -421,6 +421,29 @@ impl Service {
         of_cause.map(one).collect()
     }
 
+    /// Where a second capture point, nearer to the clients, places the failures.
+    pub fn place(&self, case: &Case<'_>, finding: &mut Finding) {
+        let Some(link) = case.links().links.iter().find(|link| link.server_point == self.point) else { return };
+        finding.metric("placed_at_server", number(link.placed.at_server));
+        finding.metric("placed_between", number(link.placed.between));
+        finding.metric("placed_answer_lost", number(link.placed.answer_lost));
+        finding.summary.push_str(&format!(
+            " The capture at p{} shows {} of the same SYNs before the NAT: {} came here and drew no answer, {} were lost on \
+             the way, {} were answered and the answer was lost.",
+            link.client_point + 1,
+            link.linked,
+            link.placed.at_server,
+            link.placed.between,
+            link.placed.answer_lost,
+        ));
+        if link.placed.between == 0 && link.placed.answer_lost == 0 {
+            finding.rule_out(
+                "loss between both capture points",
+                "every SYN of the clients' side was seen here".to_owned(),
+            );
+        }
+    }
+
     /// Says why the timestamp check is not the cause, where that is known.
     pub fn rule_out_paws(&self, finding: &mut Finding) {
         let because = match (&self.paws, self.tally.contradictions) {

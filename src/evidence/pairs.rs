@@ -147,9 +147,9 @@ impl HostPair {
 }
 
 impl PairIndex {
-    /// Lists pairs of hosts.
+    /// Lists pairs of hosts; SYNs in `linked` are copies that another capture point shows nearer to the server.
     #[must_use]
-    pub fn new(evidence: &Evidence, which: Which) -> Self {
+    pub fn new(evidence: &Evidence, which: Which, linked: &HashSet<(u16, u64)>) -> Self {
         let flagged: HashSet<PairKey> = evidence
             .workers
             .map(&evidence.shards, |_, shard| {
@@ -163,6 +163,8 @@ impl PairIndex {
         if flagged.is_empty() {
             return Self::default();
         }
+        let mut copies = if which == Which::All { HashSet::new() } else { copies::of(evidence) };
+        copies.extend(linked);
         let mut keys: Vec<PairKey> = flagged.into_iter().collect();
         keys.sort_unstable();
         let numbers: HashMap<PairKey, usize> = keys.iter().copied().zip(0..).collect();
@@ -178,7 +180,7 @@ impl PairIndex {
                 }
             }
         }
-        Self { pairs, copies: if which == Which::All { HashSet::new() } else { copies::of(evidence) } }
+        Self { pairs, copies }
     }
 
     /// Applies `work` to every pair, gathered one at a time by each thread, in order of the pairs.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::model::{CaptureFacts, Client, Input, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
+use super::model::{CaptureFacts, Client, Input, Link, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
 use crate::capture::LinkType;
 use crate::connection::{Connection, Opened, Socket};
 use crate::diagnosis::{Case, Verdict};
@@ -27,6 +27,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         options: options(case),
         inputs: inputs(evidence),
         points: points(evidence),
+        links: links(case),
         totals: totals(evidence),
         syn_causes: case.syn_causes(),
         findings: verdict.found,
@@ -42,6 +43,21 @@ fn options(case: &Case<'_>) -> BTreeMap<&'static str, serde_json::Value> {
     let kernels: BTreeMap<String, String> =
         case.thresholds.kernels.iter().map(|(ip, version)| (ip.to_string(), version.to_string())).collect();
     BTreeMap::from([("msl_s", case.thresholds.msl.secs().into()), ("kernels", serde_json::json!(kernels))])
+}
+
+fn links(case: &Case<'_>) -> Vec<Link> {
+    let name = |point: u16| format!("p{}", point + 1);
+    let one = |link: &crate::evidence::links::Link| Link {
+        client_point: name(link.client_point),
+        server_point: name(link.server_point),
+        clock_offset_s: link.clock_offset.secs(),
+        syns: link.syns,
+        linked: link.linked,
+        dropped_at_server: link.placed.at_server,
+        lost_between: link.placed.between,
+        answers_lost: link.placed.answer_lost,
+    };
+    case.links().links.iter().map(one).collect()
 }
 
 fn totals(evidence: &Evidence) -> Totals {

@@ -2,6 +2,8 @@
 //!
 //! The columns are the contract of `lastack connections`; every format that shows the table takes them from here.
 
+use hashbrown::HashSet;
+
 use super::table::{Column, Decimals, put, put_some, put_with};
 use crate::connection::{Connection, Side};
 use crate::diagnosis::letter;
@@ -124,7 +126,7 @@ const NO_CLOCK: u8 = u8::MAX;
 /// The client clock of every connection, by shard and index.
 fn client_clocks(evidence: &Evidence) -> Vec<Vec<u8>> {
     let mut clocks: Vec<Vec<u8>> = evidence.shards.iter().map(|shard| vec![NO_CLOCK; shard.len()]).collect();
-    let pairs = PairIndex::new(evidence, Which::All).map(evidence, |pair| {
+    let pairs = PairIndex::new(evidence, Which::All, &HashSet::new()).map(evidence, |pair| {
         let of = pair.clocks().of;
         let firsts = pair.syns.iter().zip(of).filter(|(syn, _)| !syn.retransmission);
         firsts.filter_map(|(syn, clock)| Some((syn.connection, clock?))).collect::<Vec<_>>()

@@ -24,6 +24,8 @@ pub struct Report {
     pub inputs: Vec<Input>,
     /// Where it was captured.
     pub points: Vec<Point>,
+    /// Pairs of points that saw the same SYNs, and where SYNs were lost between them.
+    pub links: Vec<Link>,
     /// Counts over all points.
     pub totals: Totals,
     /// What was found, worst first.
@@ -142,6 +144,27 @@ pub struct Point {
     pub last_packet: Option<Time>,
     /// Connections seen there.
     pub connections: u64,
+}
+
+/// Two capture points on one way: each SYN of the first is looked for at the second, by ISN and TSval.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Link {
+    /// The point nearer to the clients.
+    pub client_point: String,
+    /// The point nearer to the server.
+    pub server_point: String,
+    /// Seconds that the recorder at the server's side is ahead, path delay included.
+    pub clock_offset_s: f64,
+    /// SYN segments at the clients' side while the other point was recorded.
+    pub syns: u64,
+    /// Those of them that the other point shows, too.
+    pub linked: u64,
+    /// Unanswered, seen at the server's side, and nothing answered there.
+    pub dropped_at_server: u64,
+    /// Unanswered, and not seen at the server's side.
+    pub lost_between: u64,
+    /// Answered at the server's side; the answer did not come back.
+    pub answers_lost: u64,
 }
 
 /// Counts over all points.

@@ -2,7 +2,7 @@
 //!
 //! The columns are the contract of `lastack syns`.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::table::{Column, put, put_some, put_with};
 use crate::connection::{Side, Socket, Syn, SynFate};
@@ -65,7 +65,7 @@ impl Row<'_> {
 pub fn rows<'a>(case: &Case<'a>) -> Vec<Row<'a>> {
     let evidence = case.evidence;
     let causes: HashMap<(u16, u64), &'static str> = case.unanswered().collect();
-    let clocks = PairIndex::new(evidence, Which::All).map(evidence, |pair| {
+    let clocks = PairIndex::new(evidence, Which::All, &HashSet::new()).map(evidence, |pair| {
         let clocks = pair.clocks();
         let of = pair.syns.iter().zip(clocks.of).filter_map(|(syn, clock)| Some(((pair.point, syn.frame), clock?)));
         of.collect::<Vec<_>>()

@@ -32,6 +32,7 @@ pub(crate) fn empty() -> Report {
             last_packet: Some(at(319_000)),
             connections: 4120,
         }],
+        links: Vec::new(),
         totals: Totals {
             packets: 48_213,
             segments: 48_001,
