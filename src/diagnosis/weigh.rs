@@ -18,9 +18,9 @@ use self::overflow::{Overflow, Signs};
 use super::finding::plural;
 use super::replay::{Prediction, Remembered, Tally, WithoutTimestamps};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, number};
-use crate::connection::{Socket, SynFate};
+use crate::connection::Socket;
 use crate::evidence::clocks::Clocks;
-use crate::evidence::pairs::{HostPair, SynSeen};
+use crate::evidence::pairs::{Attempt, HostPair, SynSeen};
 use crate::time::{Span, Time};
 
 /// Why a SYN segment went unanswered.
@@ -163,7 +163,8 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     let replay = case.replay(pair);
     let whole = replay.tally(pair, |_| true);
     let paws = paws(&whole);
-    let clocks = pair.clocks();
+    // Clocks are told where they matter; the SYN table tells them everywhere.
+    let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
     let mut ports: Vec<u16> = pair.syns.iter().filter(|syn| syn.unanswered()).map(|syn| syn.server_port).collect();
     ports.sort_unstable();
     ports.dedup();
@@ -234,36 +235,34 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn syns(&self) -> impl Iterator<Item = (&SynSeen, Prediction, Option<u8>)> {
-        let with_clock = self.pair.syns.iter().zip(&self.replay.predictions).zip(&self.clocks.of);
-        with_clock
-            .map(|((syn, prediction), clock)| (syn, *prediction, *clock))
-            .filter(|(syn, ..)| syn.server_port == self.port)
+    fn syns(&self) -> impl Iterator<Item = (&SynSeen, Prediction)> {
+        let syns = self.pair.syns.iter().zip(&self.replay.predictions).map(|(syn, prediction)| (syn, *prediction));
+        syns.filter(|(syn, _)| syn.server_port == self.port)
     }
 
     fn weigh(&self, signs: &Signs) -> Service {
         let server = Socket { ip: self.pair.server, port: self.port };
         let holds = matches!(self.paws, PawsVerdict::Holds { .. });
-        // What the check explains, or may explain, is no evidence of anything else.
+        let all: Vec<Attempt> =
+            self.pair.attempts.iter().filter(|attempt| attempt.server_port == self.port).copied().collect();
+        // What the check explains is no evidence of anything else.
         let free = |prediction: Prediction| !(holds && prediction == Prediction::Drop);
         let judged: Vec<&SynSeen> =
-            self.syns().filter(|(_, prediction, _)| free(*prediction)).map(|(syn, ..)| syn).collect();
-        let all: Vec<&SynSeen> = self.syns().map(|(syn, ..)| syn).collect();
+            self.syns().filter(|(_, prediction)| free(*prediction)).map(|(syn, _)| syn).collect();
+        let judged_attempts = if holds { attempts_of(&judged) } else { all.clone() };
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
         let always = || filter::always(&all, self.tally, self.pair.client, server);
-        let filter = if overflow.is_some() { None } else { filter::detect(&judged).or_else(always) };
-        let hidden = self
-            .syns()
-            .filter(|(syn, p, _)| syn.unanswered() && matches!(p, Prediction::Hidden | Prediction::Edge))
-            .count();
-        let loss = if overflow.is_some() || filter.is_some() { None } else { loss::detect(&judged) };
-        let hidden_by_start = hidden > 0 && matches!(self.paws, PawsVerdict::CannotTell(_));
-        let filter = filter.filter(|_| !hidden_by_start);
-        let mut service = self.empty(server);
+        let filter = if overflow.is_some() { None } else { filter::detect(&judged_attempts).or_else(always) };
+        let other = overflow.is_some() || filter.is_some();
+        let loss = if other { None } else { loss::detect(&judged, &judged_attempts) };
+        // A close before the capture may explain the same SYNs.
+        let hidden = self.syns().any(|(syn, p)| syn.unanswered() && matches!(p, Prediction::Hidden | Prediction::Edge));
+        let filter = filter.filter(|_| !(hidden && matches!(self.paws, PawsVerdict::CannotTell(_))));
+        let mut service = self.empty(server, &all);
         service.unanswered = self
             .syns()
-            .filter(|(syn, ..)| syn.unanswered())
-            .map(|(syn, prediction, _)| {
+            .filter(|(syn, _)| syn.unanswered())
+            .map(|(syn, prediction)| {
                 let second = Second {
                     overflow: overflow.as_ref().is_some_and(|overflow| overflow.explains(syn)),
                     filter: filter.as_ref().is_some_and(|pattern| pattern.explains(syn)),
@@ -273,22 +272,23 @@ impl One<'_> {
                 Unanswered { syn: *syn, cause: second.cause(holds, prediction), remembered }
             })
             .collect();
-        service.slow_connects(&all);
         (service.overflow, service.filter, service.loss) = (overflow, filter, loss);
         service
     }
 
-    fn empty(&self, server: Socket) -> Service {
+    fn empty(&self, server: Socket, attempts: &[Attempt]) -> Service {
         let of_port = |syn: &SynSeen| syn.server_port == self.port;
+        // Attempts that opened only after a retry: users felt them.
+        let slow = attempts.iter().filter(|attempt| attempt.delay > Span::ZERO);
         Service {
             point: self.pair.point,
             client: self.pair.client,
             server,
             unanswered: Vec::new(),
             syns: self.syns().count() as u64,
-            attempts: self.pair.attempts(of_port) as u64,
-            slow: 0,
-            slowest: Span::ZERO,
+            attempts: attempts.len() as u64,
+            slow: slow.clone().count() as u64,
+            slowest: slow.map(|attempt| attempt.delay).max().unwrap_or_default(),
             tally: self.replay.tally(self.pair, of_port),
             paws: self.paws.clone(),
             without_timestamps: self.replay.without_timestamps,
@@ -309,10 +309,11 @@ impl One<'_> {
         let Some(highest) = self.clocks.clocks.first().map(|clock| clock.at(length)) else { return Vec::new() };
         let share = |(place, clock): (usize, &crate::evidence::clocks::Clock)| {
             let of_clock = |failed_only: bool| {
-                let syns = self.syns().filter(|(syn, _, of)| {
-                    of.map(usize::from) == Some(place) && (!failed_only || syn.attempt_failed())
+                let syns = self.pair.syns.iter().zip(&self.clocks.of).filter(|(syn, of)| {
+                    let wanted = syn.server_port == self.port && (!failed_only || syn.attempt_failed());
+                    wanted && of.map(usize::from) == Some(place)
                 });
-                syns.map(|(syn, ..)| syn.attempt()).collect::<BTreeSet<u64>>().len() as u64
+                syns.map(|(syn, _)| syn.attempt()).collect::<BTreeSet<u64>>().len() as u64
             };
             let ticks = f64::from(highest.ahead_of(clock.at(length)));
             ClockShare {
@@ -326,19 +327,13 @@ impl One<'_> {
     }
 }
 
-impl Service {
-    /// Attempts that opened only after a retry: users felt them.
-    fn slow_connects(&mut self, syns: &[&SynSeen]) {
-        let mut first: BTreeMap<u64, Time> = BTreeMap::new();
-        for syn in syns {
-            let begun = *first.entry(syn.attempt()).or_insert(syn.at);
-            let waited = syn.at.since(begun);
-            if syn.retransmission && syn.fate == SynFate::SynAck && waited > Span::ZERO {
-                self.slow += 1;
-                self.slowest = self.slowest.max(waited);
-            }
-        }
+/// The attempts of some SYNs in time order.
+fn attempts_of(syns: &[&SynSeen]) -> Vec<Attempt> {
+    let mut by_attempt: BTreeMap<u64, Vec<SynSeen>> = BTreeMap::new();
+    for syn in syns {
+        by_attempt.entry(syn.attempt()).or_default().push(**syn);
     }
+    by_attempt.values().filter_map(|syns| Attempt::of(syns)).collect()
 }
 
 /// Which causes beside the timestamp check explain one SYN.

@@ -5,8 +5,6 @@
 //! 2^32, but for jitter and drift. Offsets that are random for each connection (4.10.0, 6.18.44, 7.0) show as no
 //! line at all: then nothing can be told, and a timestamp that runs backwards proves no second host.
 
-use hashbrown::HashSet;
-
 use crate::segment::TsVal;
 use crate::time::{Span, Time};
 
@@ -64,7 +62,11 @@ impl Clock {
 /// Ticks of a clock over a span, modulo 2^32.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn elapsed(hertz: u32, span: Span) -> u32 {
-    (i128::from(span.0) * i128::from(hertz) / 1_000_000_000) as u32
+    const SECOND: i64 = 1_000_000_000;
+    let (seconds, rest) = (span.0.div_euclid(SECOND), span.0.rem_euclid(SECOND));
+    // Only the lower 32 bits matter, so that the whole seconds may wrap.
+    let whole = seconds.wrapping_mul(i64::from(hertz));
+    whole.wrapping_add(rest * i64::from(hertz) / SECOND) as u32
 }
 
 /// Tells the clocks of one address apart; ticks in time order.
@@ -73,8 +75,10 @@ pub fn tell_apart(ticks: &[Tick]) -> Clocks {
     let mut found = Clocks { of: vec![None; ticks.len()], ..Clocks::default() };
     let (Some(first), Some(last)) = (ticks.first(), ticks.last()) else { return found };
     let length = last.at.since(first.at);
+    let attempts = first_of_attempts(ticks);
     while found.clocks.len() < MOST {
-        let Some(line) = best_line(ticks, &found.of, first.at, length) else { break };
+        let sample = sample(ticks, &attempts, &found.of);
+        let Some(line) = best_line(&sample, first.at, length) else { break };
         let number = u8::try_from(found.clocks.len()).ok();
         for (of, tick) in found.of.iter_mut().zip(ticks) {
             if of.is_none() && line.holds(tick, first.at) {
@@ -87,7 +91,7 @@ pub fn tell_apart(ticks: &[Tick]) -> Clocks {
             attempts: line.attempts,
         });
     }
-    let loose = attempts_without(ticks, &found.of);
+    let loose = attempts.iter().filter(|place| found.of.get(**place).copied().flatten().is_none()).count();
     let on_lines: usize = found.clocks.iter().map(|clock| clock.attempts).sum();
     if loose > on_lines && loose >= FEWEST {
         return Clocks { clocks: Vec::new(), of: vec![None; ticks.len()], random: true };
@@ -117,8 +121,8 @@ fn offset(hertz: u32, tick: &Tick, origin: Time) -> u32 {
 }
 
 /// The line that the most attempts lie on; of two with as many, the one they lie closer to.
-fn best_line(ticks: &[Tick], of: &[Option<u8>], origin: Time, length: Span) -> Option<Line> {
-    let lines = RATES.into_iter().filter_map(|hertz| line_at(hertz, ticks, of, origin, length));
+fn best_line(sample: &[Tick], origin: Time, length: Span) -> Option<Line> {
+    let lines = RATES.into_iter().filter_map(|hertz| line_at(hertz, sample, origin, length));
     lines.fold(None, |best: Option<Line>, line| match best {
         Some(best) if (best.attempts, -best.spread) >= (line.attempts, -line.spread) => Some(best),
         _ => Some(line),
@@ -126,10 +130,9 @@ fn best_line(ticks: &[Tick], of: &[Option<u8>], origin: Time, length: Span) -> O
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn line_at(hertz: u32, ticks: &[Tick], of: &[Option<u8>], origin: Time, length: Span) -> Option<Line> {
+fn line_at(hertz: u32, sample: &[Tick], origin: Time, length: Span) -> Option<Line> {
     let width = (f64::from(hertz) * (JITTER + DRIFT * length.secs())).ceil() as u32 + 2;
-    let mut offsets: Vec<(u32, Time)> =
-        first_of_attempts(ticks, of).map(|tick| (offset(hertz, tick, origin), tick.at)).collect();
+    let mut offsets: Vec<(u32, Time)> = sample.iter().map(|tick| (offset(hertz, tick, origin), tick.at)).collect();
     offsets.sort_unstable();
     let window = fullest_window(&offsets, width)?;
     let (low, high) = (window.first()?.0, window.last()?.0);
@@ -148,13 +151,26 @@ fn line_at(hertz: u32, ticks: &[Tick], of: &[Option<u8>], origin: Time, length: 
     })
 }
 
-/// Retransmissions lie on their attempt's line whatever its offset: only the first SYN of each counts.
-/// More than a few thousand attempts tell nothing new.
-fn first_of_attempts<'a>(ticks: &'a [Tick], of: &'a [Option<u8>]) -> impl Iterator<Item = &'a Tick> {
-    const PLENTY: usize = 8192;
-    let mut seen = HashSet::new();
-    let free = ticks.iter().zip(of).filter(|(_, of)| of.is_none()).map(|(tick, _)| tick);
-    free.filter(move |tick| seen.insert(tick.attempt)).step_by(ticks.len() / PLENTY + 1)
+/// Places of the first tick of each attempt: retransmissions lie on their attempt's line whatever its offset.
+fn first_of_attempts(ticks: &[Tick]) -> Vec<usize> {
+    let mut by_attempt: Vec<(u64, usize)> = ticks.iter().map(|tick| tick.attempt).zip(0..).collect();
+    by_attempt.sort_unstable();
+    by_attempt.dedup_by_key(|(attempt, _)| *attempt);
+    let mut places: Vec<usize> = by_attempt.into_iter().map(|(_, place)| place).collect();
+    places.sort_unstable();
+    places
+}
+
+/// Attempts on no line yet, a few hundred of them: a rare clock's share grows as the others' lines are found.
+fn sample(ticks: &[Tick], attempts: &[usize], of: &[Option<u8>]) -> Vec<Tick> {
+    const PLENTY: usize = 512;
+    let free: Vec<Tick> = attempts
+        .iter()
+        .filter(|place| of.get(**place).copied().flatten().is_none())
+        .filter_map(|place| ticks.get(*place).copied())
+        .collect();
+    let step = free.len() / PLENTY + 1;
+    free.into_iter().step_by(step).collect()
 }
 
 /// The places of the sorted circle of offsets within `width` that hold the most.
@@ -172,17 +188,6 @@ fn fullest_window(offsets: &[(u32, Time)], width: u32) -> Option<Vec<(u32, Time)
         }
     }
     (best.1 > best.0).then(|| (best.0..best.1).filter_map(|place| offsets.get(place % count).copied()).collect())
-}
-
-fn distinct(attempts: impl Iterator<Item = u64>) -> usize {
-    let mut attempts: Vec<u64> = attempts.collect();
-    attempts.sort_unstable();
-    attempts.dedup();
-    attempts.len()
-}
-
-fn attempts_without(ticks: &[Tick], of: &[Option<u8>]) -> usize {
-    distinct(ticks.iter().zip(of).filter(|(_, of)| of.is_none()).map(|(tick, _)| tick.attempt))
 }
 
 /// Orders the clocks by their value at the end, as far as a circle has an order.

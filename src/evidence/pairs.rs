@@ -34,6 +34,50 @@ pub struct HostPair {
     pub syns: Vec<SynSeen>,
     /// Closes by the server, in time order.
     pub taught: Vec<Taught>,
+    /// In no order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt: SYNs with one ISN on one socket pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The client's port.
+    pub client_port: u16,
+    /// The server's port.
+    pub server_port: u16,
+    /// Its first SYN.
+    pub first: Time,
+    /// Its last SYN.
+    pub last: Time,
+    /// SYNs that nothing answered.
+    pub unanswered: u32,
+    /// SYNs answered by SYN-ACK.
+    pub answered: u32,
+    /// It drew no SYN-ACK, challenge ACK or RST at all.
+    pub failed: bool,
+    /// From its first SYN to the one that was answered by SYN-ACK.
+    pub delay: Span,
+}
+
+impl Attempt {
+    /// From its SYNs in time order.
+    #[must_use]
+    pub fn of(syns: &[SynSeen]) -> Option<Self> {
+        let (first, last) = (syns.first()?, syns.last()?);
+        let answered = |syn: &&SynSeen| syn.fate == SynFate::SynAck;
+        let count =
+            |which: &dyn Fn(&&SynSeen) -> bool| u32::try_from(syns.iter().filter(which).count()).unwrap_or(u32::MAX);
+        Some(Self {
+            client_port: first.client_port,
+            server_port: first.server_port,
+            first: first.at,
+            last: last.at,
+            unanswered: count(&|syn| syn.unanswered()),
+            answered: count(&answered),
+            failed: first.attempt_failed(),
+            delay: syns.iter().find(answered).map_or(Span::ZERO, |syn| syn.at.since(first.at)),
+        })
+    }
 }
 
 /// One SYN segment.
@@ -139,11 +183,6 @@ impl HostPair {
         found.of = self.syns.iter().map(|syn| syn.tsval.and_then(|_| of.next()).flatten()).collect();
         found
     }
-
-    /// Attempts, by ISN and port, of the SYNs for which `which` holds.
-    pub fn attempts(&self, which: impl Fn(&SynSeen) -> bool) -> usize {
-        self.syns.iter().filter(|syn| which(syn)).map(SynSeen::attempt).collect::<HashSet<u64>>().len()
-    }
 }
 
 impl PairIndex {
@@ -200,22 +239,32 @@ impl PairIndex {
     }
 
     fn gather(&self, evidence: &Evidence, key: PairKey, connections: &[(u16, u32)], later: &LaterSyns<'_>) -> HostPair {
-        let mut pair = HostPair { point: key.0, client: key.1, server: key.2, syns: Vec::new(), taught: Vec::new() };
+        let mut pair = HostPair {
+            point: key.0,
+            client: key.1,
+            server: key.2,
+            syns: Vec::new(),
+            taught: Vec::new(),
+            attempts: Vec::new(),
+        };
         for &(shard, index) in connections {
             let Some(connection) = evidence.shards.get(usize::from(shard)).and_then(|s| s.connection(index)) else {
                 continue;
             };
             let again =
                 later.get(usize::from(shard)).and_then(|later| later.get(&index)).map_or(&[][..], Vec::as_slice);
+            let from = pair.syns.len();
             let syns = connection.first_syn().into_iter().chain(again.iter().copied());
-            pair.syns.extend(syns.map(|syn| seen(shard, &syn)));
+            pair.syns.extend(syns.map(|syn| {
+                let copy = self.copies.contains(&(key.0, syn.frame));
+                SynSeen { copy, ..seen(shard, &syn) }
+            }));
+            pair.attempts.extend(pair.syns.get(from..).and_then(Attempt::of));
             pair.taught.extend(taught(connection));
         }
-        for syn in &mut pair.syns {
-            syn.copy = self.copies.contains(&(key.0, syn.frame));
-        }
-        pair.syns.sort_unstable_by_key(|syn| syn.frame);
-        pair.taught.sort_unstable_by_key(|taught| (taught.at, taught.connection_frame, taught.tsval.0));
+        // Each shard's SYNs come in frame order: a stable sort merges such runs.
+        pair.syns.sort_by_key(|syn| syn.frame);
+        pair.taught.sort_by_key(|taught| (taught.at, taught.connection_frame, taught.tsval.0));
         pair
     }
 }

@@ -3,11 +3,10 @@
 //! Filters decide by address and port, so that every copy of one SYN shares its fate. Loss and full queues do
 //! not know ports: sooner or later a retransmission gets through.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::connection::{Socket, SynFate};
-use crate::evidence::pairs::SynSeen;
+use crate::connection::Socket;
+use crate::evidence::pairs::{Attempt, SynSeen};
 use crate::evidence::tally::Tally;
 use crate::time::Time;
 
@@ -42,19 +41,8 @@ const FEWEST_ANSWERED: usize = 3;
 /// A chance above which nothing is said.
 const CHANCE: f64 = 1e-4;
 
-/// One attempt: its port, its SYNs unanswered and answered, and its time.
-#[derive(Clone, Copy, Debug)]
-struct Attempt {
-    port: u16,
-    unanswered: u32,
-    answered: u32,
-    first: Time,
-    last: Time,
-}
-
 /// The pattern, where there is one.
-pub(crate) fn detect(syns: &[&SynSeen]) -> Option<Pattern> {
-    let attempts = attempts(syns);
+pub(crate) fn detect(attempts: &[Attempt]) -> Option<Pattern> {
     let failed: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.answered == 0).collect();
     let from = failed.iter().map(|attempt| attempt.first).min()?;
     let until = failed.iter().map(|attempt| attempt.last).max()?;
@@ -72,10 +60,10 @@ pub(crate) fn detect(syns: &[&SynSeen]) -> Option<Pattern> {
 }
 
 /// A service that never answers this client, while it answers others, or its host answers on other ports.
-pub(crate) fn always(syns: &[&SynSeen], tally: &Tally, client: IpAddr, server: Socket) -> Option<Pattern> {
-    let attempts = attempts(syns);
-    let (from, until) = (syns.first()?.at, syns.last()?.at);
-    let silent = syns.iter().all(|syn| syn.unanswered()) && attempts.len() >= FEWEST;
+pub(crate) fn always(attempts: &[Attempt], tally: &Tally, client: IpAddr, server: Socket) -> Option<Pattern> {
+    let from = attempts.iter().map(|attempt| attempt.first).min()?;
+    let until = attempts.iter().map(|attempt| attempt.last).max()?;
+    let silent = attempts.iter().all(|attempt| attempt.failed && attempt.unanswered > 0) && attempts.len() >= FEWEST;
     if !silent {
         return None;
     }
@@ -91,28 +79,11 @@ pub(crate) fn always(syns: &[&SynSeen], tally: &Tally, client: IpAddr, server: S
     (answered >= FEWEST_ANSWERED as u64).then_some(pattern)
 }
 
-fn attempts(syns: &[&SynSeen]) -> Vec<Attempt> {
-    let mut attempts: BTreeMap<u64, Attempt> = BTreeMap::new();
-    for syn in syns {
-        let attempt = attempts.entry(syn.attempt()).or_insert(Attempt {
-            port: syn.client_port,
-            unanswered: 0,
-            answered: 0,
-            first: syn.at,
-            last: syn.at,
-        });
-        attempt.unanswered += u32::from(syn.unanswered());
-        attempt.answered += u32::from(syn.fate == SynFate::SynAck);
-        attempt.last = syn.at;
-    }
-    attempts.into_values().collect()
-}
-
 /// A range of source ports that holds all unanswered attempts and no answered one.
 fn source_ports(failed: &[&Attempt], meanwhile: &[&Attempt]) -> Option<Kind> {
-    let low = failed.iter().map(|attempt| attempt.port).min()?;
-    let high = failed.iter().map(|attempt| attempt.port).max()?;
-    let separated = !meanwhile.iter().any(|attempt| (low..=high).contains(&attempt.port));
+    let low = failed.iter().map(|attempt| attempt.client_port).min()?;
+    let high = failed.iter().map(|attempt| attempt.client_port).max()?;
+    let separated = !meanwhile.iter().any(|attempt| (low..=high).contains(&attempt.client_port));
     (separated && chance_of_block(failed.len(), meanwhile.len()) < CHANCE).then_some(Kind::SourcePorts(low, high))
 }
 

@@ -27,13 +27,16 @@ pub struct Replays {
 
 /// Replays the rule over a pair of hosts; `start` is the first packet of the capture point.
 pub(crate) fn replay(pair: &HostPair, start: Time) -> Replays {
-    let kernels = kernels_of(pair);
+    let one = replay_one(pair, start);
+    // Only answers that contradict one kernel's memory can be another kernel's.
+    let contradicted = pair.syns.iter().zip(&one.predictions).any(|(syn, prediction)| contradicts(syn, *prediction));
+    let kernels = if contradicted { kernels_of(pair) } else { Vec::new() };
     let count = kernels.iter().flatten().max().map_or(1, |highest| usize::from(*highest) + 1);
     if count == 1 {
-        let Replay { predictions, remembered, without_timestamps } = replay_one(pair, start);
+        let Replay { predictions, remembered, without_timestamps } = one;
         return Replays { predictions, remembered, without_timestamps, kernels: 1 };
     }
-    let replays: Vec<Replay> = (0..count).map(|kernel| replay_one(&of_kernel(pair, kernel), start)).collect();
+    let replays: Vec<Replay> = (0..count).map(|kernel| replay_one(&of_kernel(pair, &kernels, kernel), start)).collect();
     let predictions = pair.syns.iter().enumerate().map(|(place, _)| {
         let all: Vec<Prediction> = replays.iter().filter_map(|replay| replay.predictions.get(place).copied()).collect();
         match kernels.get(place).copied().flatten() {
@@ -80,12 +83,11 @@ fn kernels_of(pair: &HostPair) -> Vec<Option<u8>> {
 }
 
 /// The pair as one kernel saw it: only its own closes teach it.
-fn of_kernel(pair: &HostPair, kernel: usize) -> HostPair {
-    let kernels = kernels_of(pair);
+fn of_kernel(pair: &HostPair, kernels: &[Option<u8>], kernel: usize) -> HostPair {
     let own: Vec<u64> = pair
         .syns
         .iter()
-        .zip(&kernels)
+        .zip(kernels)
         .filter(|(_, of)| of.map(usize::from) == Some(kernel))
         .map(|(syn, _)| syn.connection_frame)
         .collect();

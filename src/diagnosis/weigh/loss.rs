@@ -1,11 +1,9 @@
 //! Loss: SYNs go unanswered without a pattern, and their retransmissions are answered.
 
-use std::collections::BTreeMap;
-
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use crate::connection::SynFate;
-use crate::evidence::pairs::SynSeen;
+use crate::evidence::pairs::{Attempt, SynSeen};
 
 /// Loss and its rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,12 +25,12 @@ const RETRIED: f64 = 0.5;
 const CLUSTERED: f64 = -4.0;
 
 /// Loss, where nothing speaks against it.
-pub(crate) fn detect(syns: &[&SynSeen]) -> Option<Loss> {
+pub(crate) fn detect(syns: &[&SynSeen], attempts: &[Attempt]) -> Option<Loss> {
     let judged: Vec<bool> =
         syns.iter().filter(|syn| syn.unanswered() || syn.fate == SynFate::SynAck).map(|syn| syn.unanswered()).collect();
     let lost = judged.iter().filter(|unanswered| **unanswered).count() as u64;
     let all = judged.len() as u64;
-    if lost < FEWEST || lost == all || retried(syns) < RETRIED {
+    if lost < FEWEST || lost == all || retried(attempts) < RETRIED {
         return None;
     }
     let runs = runs(&judged);
@@ -41,16 +39,10 @@ pub(crate) fn detect(syns: &[&SynSeen]) -> Option<Loss> {
 }
 
 /// Of the attempts that lost a SYN, the share that was answered later.
-fn retried(syns: &[&SynSeen]) -> f64 {
-    let mut attempts: BTreeMap<u64, (bool, bool)> = BTreeMap::new();
-    for syn in syns {
-        let (lost, answered) = attempts.entry(syn.attempt()).or_default();
-        *lost |= syn.unanswered();
-        *answered |= syn.fate == SynFate::SynAck;
-    }
-    let lost = attempts.values().filter(|(lost, _)| *lost).count() as u64;
-    let saved = attempts.values().filter(|(lost, answered)| *lost && *answered).count() as u64;
-    if lost == 0 { 0.0 } else { as_f64(saved) / as_f64(lost) }
+fn retried(attempts: &[Attempt]) -> f64 {
+    let lost = attempts.iter().filter(|attempt| attempt.unanswered > 0);
+    let (all, saved) = lost.fold((0_u64, 0_u64), |(all, saved), a| (all + 1, saved + u64::from(a.answered > 0)));
+    if all == 0 { 0.0 } else { as_f64(saved) / as_f64(all) }
 }
 
 /// How far the number of runs lies from what independence lets expect, in standard deviations (Wald and Wolfowitz).
