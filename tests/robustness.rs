@@ -306,7 +306,7 @@ fn magic() -> impl Strategy<Value = Vec<u8>> {
 
 /// The program, at work in a folder.
 fn lastack(folder: &Path) -> Command {
-    let mut command = Command::cargo_bin("lastack").unwrap();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("lastack"));
     command.current_dir(folder);
     command
 }
