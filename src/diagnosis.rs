@@ -213,7 +213,7 @@ pub fn run_all(case: &Case<'_>) -> Verdict {
         all.not_judged.extend(verdict.not_judged);
     }
     // Rules give their findings in a fixed order, and the sort is stable.
-    all.found.sort_by(|one, other| (other.severity, other.confidence).cmp(&(one.severity, one.confidence)));
+    all.found.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.confidence)));
     let mut numbers: Vec<(&str, usize)> = Vec::new();
     for finding in &mut all.found {
         let number = match numbers.iter_mut().find(|(code, _)| *code == finding.rule) {

@@ -12,8 +12,9 @@ use support::expected;
 const HEADINGS: [&str; 6] =
     ["What it sees", "Why it happens", "How to confirm", "What to do", "What looks the same", "References"];
 
-/// Codes of findings that come from counters or snapshots alone: no packet script can show them.
-const WITHOUT_SCRIPTS: [&str; 4] = ["TW002", "STALL002", "HOST", "CAP"];
+/// Rules that no packet script can show: what hosts say of themselves, and files that end early, whose packets are
+/// cut, that count what they dropped or whose clock steps back.
+const WITHOUT_SCRIPTS: [&str; 7] = ["TW002", "STALL002", "HOST", "CAP001", "CAP002", "CAP003", "CAP005"];
 
 #[test]
 fn codes_and_names_are_unique() {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use lastack::evidence::Evidence;
-use support::{analysis, expected};
+use support::capture_file::{self, Variant};
+use support::{analysis, expected, flow};
 
 /// Rows of a table by column.
 type Row = BTreeMap<String, String>;
@@ -52,6 +53,27 @@ fn reuse_after_the_server_closed_with_timestamps() {
 #[test]
 fn reuse_after_the_server_closed_with_older_timestamps() {
     reuse("tw_reuse_sa_ts1_oldts", "pcapng");
+}
+
+/// An ICMPv6 error, a frame cut by the snap length and a whole one come by different decode paths.
+#[test]
+fn ipv6_meets_itself_on_every_decode_path() {
+    let script = "
+        0.0    [2001:db8::9]:1025 > [2001:db8::80]:80    S   ts=1000
+        +0.01  [2001:db8::1] > [2001:db8::9]             icmp unreachable host
+        1.0    [2001:db8::9]:1026 > [2001:db8::80]:80    S   ts=2000
+        +0.01  [2001:db8::80]:80 > [2001:db8::9]:1026    S.  ts=5000
+        +0.01  [2001:db8::9]:1026 > [2001:db8::80]:80    .
+        +0.01  [2001:db8::80]:80 > [2001:db8::9]:1026    R.
+    ";
+    let (mut records, link) = capture_file::records(&flow::pcap(script).unwrap());
+    let cut = 14 + 40 + 20 + 4; // in the middle of the options
+    records[4].bytes.truncate(cut);
+    let evidence = analysis::evidence_of(&capture_file::pcap(&records, Variant::Little, link), 1);
+    assert_eq!(evidence.capture(0).unwrap().frames.slow_path, 2, "the error and the cut frame");
+    let rows = rows(&evidence);
+    let seen: Vec<(&str, &str)> = rows.iter().map(|row| (row["opened"].as_str(), row["history"].as_str())).collect();
+    assert_eq!(seen, [("unreachable", "S"), ("handshake", "ShAr")]);
 }
 
 /// Holds every connection of the truth against its row; gives how many there are.

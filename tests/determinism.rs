@@ -80,7 +80,7 @@ fn packing_and_pipes_give_the_same_table() {
         // gzip files may follow one another in one file; the contents do, too.
         let table = analysis::table(&analysis::evidence_of(&plain, 2));
         for input in [plain, gzip, zstd] {
-            let mut command = assert_cmd::Command::cargo_bin("lastack").unwrap();
+            let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("lastack"));
             let output = command.args(["connections", "-", "--format", "csv"]).write_stdin(input).unwrap();
             assert_eq!(table, String::from_utf8(output.stdout).unwrap(), "{name} from a pipe");
         }

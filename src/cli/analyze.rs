@@ -66,7 +66,7 @@ fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> 
         text.push_str("Nothing was found.\n");
     }
     for open in report.not_judged.iter().take(SHOWN) {
-        let _ = writeln!(text, "not judged  {}: {}", open.rule, open.because);
+        let _ = writeln!(text, "not judged  {}: {}", open.rule, visible(&open.because));
     }
     let totals = &report.totals;
     let _ = writeln!(
@@ -74,12 +74,13 @@ fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> 
         "{} packets, {} connections, {} attempts ({} unanswered), {} reused socket pairs",
         totals.packets, totals.connections, totals.attempts, totals.attempts_unanswered, totals.reuses
     );
+    let folder = visible(folder);
     let main = ["report.html", "report.md", "report.json"].into_iter().find(|name| written.iter().any(|w| w == name));
     let _ = match main {
         Some(main) => writeln!(text, "Report: {folder}/{main}"),
         None => writeln!(text, "Report: {folder}"),
     };
-    visible(&text).into_owned()
+    text
 }
 
 fn line(finding: &Finding, colours: bool) -> String {
@@ -88,7 +89,7 @@ fn line(finding: &Finding, colours: bool) -> String {
         Severity::Warning => ("WARNING", "\x1b[1;33m"),
         Severity::Info => ("INFO", "\x1b[1;36m"),
     };
-    let title = visible(&finding.title).into_owned();
+    let title = visible(&finding.title);
     if colours {
         format!("{colour}{name:<8}\x1b[0m {}  {title}", finding.rule)
     } else {

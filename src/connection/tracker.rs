@@ -216,8 +216,8 @@ impl Tracked {
             return !(again || simultaneous || overtaken);
         }
         // A SYN-ACK whose SYN was not captured, on a socket pair that was already in use.
-        let unrelated = !state.any(State::SYN | State::SYN << 1) && !(answered && record.isn_of(side) == segment.seq);
-        segment.flags.is_syn_ack() && unrelated
+        let known = state.any(State::SYN | State::SYN << 1) || answered && record.isn_of(side) == segment.seq;
+        segment.flags.is_syn_ack() && !known
     }
 
     /// A SYN that belongs to a known incarnation: a retransmission, or the second of a simultaneous open.
@@ -422,10 +422,8 @@ impl Record {
         *packets = packets.saturating_add(1);
         let (sum, carry) = bytes.overflowing_add(segment.payload);
         *bytes = sum;
-        if carry {
-            if let Some(high) = self.bytes_high.get_mut(side.index()) {
-                *high = high.saturating_add(1);
-            }
+        if carry && let Some(high) = self.bytes_high.get_mut(side.index()) {
+            *high = high.saturating_add(1);
         }
         if segment.window == 0 && segment.flags.0 & (Flags::RST | Flags::SYN) == 0 {
             self.more.set(More::ZERO_WINDOW);
@@ -462,10 +460,11 @@ impl Record {
 
     #[inline]
     fn acknowledge(&mut self, side: Side, segment: &Segment) {
-        if let Some(acked) = self.acked.get_mut(side.index()) {
-            if segment.flags.has(Flags::ACK) && segment.ack.is_after(*acked) {
-                *acked = segment.ack;
-            }
+        if let Some(acked) = self.acked.get_mut(side.index())
+            && segment.flags.has(Flags::ACK)
+            && segment.ack.is_after(*acked)
+        {
+            *acked = segment.ack;
         }
     }
 

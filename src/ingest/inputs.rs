@@ -17,6 +17,7 @@ pub struct Input {
 
 /// What an input is.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // There are as few of them as inputs.
 pub enum Kind {
     /// A packet capture.
     Capture(Capture),

@@ -325,10 +325,11 @@ impl<'a> Decoder<'a> {
         frames.steps_back += u64::from(at.0.saturating_add(1_000_000_000) < frames.previous_at.0);
         frames.previous_at = at;
         frames.link_types |= link.bit();
-        if self.thin && link == LinkType::ETHERNET {
-            if let Some(segment) = thin::ethernet(bytes) {
-                return self.thin_segment(at, frame, segment);
-            }
+        if self.thin
+            && link == LinkType::ETHERNET
+            && let Some(segment) = thin::ethernet(bytes)
+        {
+            return self.thin_segment(at, frame, segment);
         }
         self.slow(at, frame, link, bytes, original);
     }

@@ -7,7 +7,8 @@ use lastack::diagnosis::{Case, Finding, Thresholds, Verdict, run_all};
 use lastack::evidence::Evidence;
 use lastack::ingest::{self, Kind};
 use lastack::input;
-use lastack::report::{Material, Output, csv, json};
+use lastack::report::table::write_csv;
+use lastack::report::{Material, Output, connections, json};
 
 /// Reads captures with so many threads; every one of them must be recognised.
 #[track_caller]
@@ -52,7 +53,7 @@ pub fn whatever(bytes: &[u8], threads: usize) -> (Evidence, Vec<String>) {
 /// The connection table as CSV.
 pub fn table(evidence: &Evidence) -> String {
     let mut bytes = Vec::new();
-    csv::write(evidence, &mut bytes).unwrap();
+    write_csv(&connections::columns(), connections::rows(evidence), &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

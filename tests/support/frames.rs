@@ -16,7 +16,7 @@ pub fn tcp(numbers: &mut Numbers, payload: &[u8]) -> Vec<u8> {
     let (source, target) = if inward { ports } else { (ports.1, ports.0) };
     let (seq, ack) = (numbers.next() as u32, numbers.next() as u32);
     let ethernet = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-    let ip = if pair % 4 == 0 {
+    let ip = if pair.is_multiple_of(4) {
         let ends = ([0x20; 16], [0x21; 16]);
         let (from, to) = if inward { ends } else { (ends.1, ends.0) };
         ethernet.ipv6(from, to, 64)
