@@ -117,6 +117,7 @@ fn inputs(evidence: &Evidence) -> Vec<Input> {
                 let streams = streams(evidence, number, capture);
                 ("capture", Some(capture.format.to_owned()), Some(facts(capture, streams)))
             }
+            Kind::Snapshot(text) => ("snapshot", Some(text.formats.join(", ")), None),
             Kind::Other => ("other", None, None),
         };
         Input {
