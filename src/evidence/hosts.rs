@@ -109,9 +109,8 @@ impl HostView {
     /// Whether it is the host of a server socket: it has the address, or a socket of it.
     #[must_use]
     pub fn has(&self, server: Socket) -> bool {
-        let ends_there = |row: &&SocketRow| {
-            row.local.host.ip() == Some(server.ip) && row.local.port.number() == Some(server.port)
-        };
+        let ends_there =
+            |row: &&SocketRow| row.local.host.ip() == Some(server.ip) && row.local.port.number() == Some(server.port);
         self.addresses().contains(&server.ip) || self.host.facts.sockets.iter().any(|row| ends_there(&row))
     }
 
@@ -170,7 +169,8 @@ impl HostView {
             .iter()
             .filter(|group| counter.strip_prefix(&*group.name).is_some_and(is_field))
             .collect();
-        let lacking = |whole: &Source| !facts.counters.iter().any(|c| &*c.name == counter && c.source.input == whole.input);
+        let lacking =
+            |whole: &Source| !facts.counters.iter().any(|c| &*c.name == counter && c.source.input == whole.input);
         if groups.iter().any(|group| group.names_all && lacking(&group.source)) {
             return Vec::new();
         }

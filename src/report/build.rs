@@ -33,7 +33,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         not_judged: verdict.not_judged,
         clients: clients(evidence),
         services: services(evidence),
-        hosts: Vec::new(),
+        hosts: super::hosts::hosts(evidence),
         charts: Vec::new(),
     }
 }

@@ -49,7 +49,7 @@ fn moments(inputs: &mut [Input]) -> Vec<Moment> {
     for (number, input) in inputs.iter_mut().enumerate() {
         let Kind::Snapshot(text) = &mut input.kind else { continue };
         let facts: Facts = std::mem::take(&mut text.facts);
-        let folder = folder_of(&input.name).to_owned();
+        let folder = moment_folder(&input.name);
         let name = facts.kernels.iter().find_map(|kernel| kernel.host.as_deref().map(str::to_owned));
         let place = *places.entry((folder.clone(), name)).or_insert_with(|| {
             moments.push(Moment { folder, inputs: Vec::new(), host: Host::default() });
@@ -128,13 +128,23 @@ fn is_link_local(address: std::net::IpAddr) -> bool {
     }
 }
 
+/// The folder of a file; where the file's own name says when it was made, a folder of that name inside.
+fn moment_folder(name: &str) -> String {
+    let folder = folder_of(name);
+    let lower = base(name).to_ascii_lowercase();
+    match lower.split(|c: char| !c.is_ascii_alphabetic()).find(|word| WORDS.contains(word)) {
+        Some(word) => format!("{folder}/{word}"),
+        None => folder.to_owned(),
+    }
+}
+
+/// Words that say when, in names of folders and files.
+const WORDS: [&str; 10] = ["before", "after", "mid", "middle", "during", "begin", "pre", "post", "vorher", "nachher"];
+
 /// Whether two folders lie side by side and their names say when, or one lies in the other.
 fn are_moments_by_name(one: &str, other: &str) -> bool {
     let says_when = |folder: &str| {
         let name = base(folder).to_ascii_lowercase();
-        const WORDS: [&str; 12] = [
-            "before", "after", "mid", "middle", "during", "start", "end", "begin", "first", "last", "pre", "post",
-        ];
         let named = name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| WORDS.contains(&word));
         let numbered = name.trim_start_matches(['t', 's']).bytes().all(|byte| !byte.is_ascii_alphabetic());
         named || numbered
