@@ -11,6 +11,7 @@ mod destination_unreachable;
 mod fin_unanswered;
 mod finding;
 mod group;
+mod host_facts;
 mod per_host_paws_drop;
 pub mod replay;
 mod reused_within_2msl;

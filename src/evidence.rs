@@ -4,6 +4,7 @@
 //! depends on the number of shards; connections are walked in order of capture point and first frame.
 
 pub mod clocks;
+pub mod hosts;
 pub mod links;
 pub mod pairs;
 pub mod tally;
@@ -13,6 +14,7 @@ use std::collections::BinaryHeap;
 
 use hashbrown::HashSet;
 
+use self::hosts::HostView;
 use self::tally::Tally;
 use crate::connection::{Connection, Socket, Tracked};
 use crate::ingest::{Capture, Input, Kind, Parts, Workers};
@@ -30,6 +32,8 @@ pub struct Evidence {
     pub shards: Vec<Tracked>,
     /// Echo requests and replies: capture point, message, frame at the point from 0.
     pub echoes: Vec<(u16, Echo, u64)>,
+    /// What hosts say of themselves, in the order of their first inputs.
+    pub hosts: Vec<HostView>,
     /// Counts over all connections.
     pub tally: Tally,
     /// The run's threads.
@@ -50,8 +54,9 @@ pub struct Point {
 impl Evidence {
     /// Joins what all captures gave.
     #[must_use]
-    pub fn new(inputs: Vec<Input>, parts: Parts) -> Self {
+    pub fn new(mut inputs: Vec<Input>, parts: Parts) -> Self {
         let mut evidence = Self {
+            hosts: hosts::group(&mut inputs),
             points: points(&inputs),
             inputs,
             shards: parts.shards,
@@ -109,8 +114,15 @@ impl Evidence {
     pub fn capture(&self, input: usize) -> Option<&Capture> {
         match &self.inputs.get(input)?.kind {
             Kind::Capture(capture) => Some(capture),
-            Kind::Other => None,
+            Kind::Snapshot(_) | Kind::Other => None,
         }
+    }
+
+    /// What the host of a server socket says of itself, where one of the hosts given is it.
+    #[must_use]
+    pub fn host_of(&self, server: Socket) -> Option<&HostView> {
+        let only = self.tally.services.keys().all(|(_, other)| other.ip == server.ip);
+        hosts::of_server(&self.hosts, server, only)
     }
 
     /// Connections that did not just open and close as they should, in order of shard and index.

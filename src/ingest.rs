@@ -11,9 +11,11 @@
 mod file;
 mod inputs;
 mod stream;
+mod text;
 mod workers;
 
 pub use inputs::{Input, Kind, Reading, read};
+pub use text::Text;
 pub use workers::Workers;
 
 use std::io::Read;
@@ -52,6 +54,9 @@ pub struct Capture {
     /// Octets read, after decompression.
     pub bytes: u64,
 }
+
+/// A stream behind its first octets.
+pub type Unread = Box<dyn Read + Send>;
 
 /// Decoders and trackers of one run.
 pub struct Pipeline<'a> {
@@ -137,15 +142,18 @@ impl<'a> Pipeline<'a> {
         self.blocks(file, size, (pcapng, described), 0, base).map(Some)
     }
 
-    /// Reads a stream whose first octets are `head`; `None` where they are no capture's.
+    /// Reads a stream whose first octets are `head`.
     ///
     /// # Errors
-    /// If the stream cannot be read; what came before the error is lost only if nothing did.
-    pub fn stream(&mut self, head: Vec<u8>, reader: Box<dyn Read + Send>, base: u64) -> Option<Capture> {
+    /// Where they are no capture's: head and stream are handed back for others to read.
+    pub fn stream(&mut self, head: Vec<u8>, reader: Unread, base: u64) -> Result<Capture, (Vec<u8>, Unread)> {
         if let Some(pcap) = Pcap::open(&head) {
-            return Some(self.pieces(head, crate::capture::pcap::HEADER, reader, pcap, base));
+            return Ok(self.pieces(head, crate::capture::pcap::HEADER, reader, pcap, base));
         }
-        Pcapng::open(&head).map(|pcapng| self.pieces(head, 0, reader, pcapng, base))
+        match Pcapng::open(&head) {
+            Some(pcapng) => Ok(self.pieces(head, 0, reader, pcapng, base)),
+            None => Err((head, reader)),
+        }
     }
 
     /// Connections tracked so far.

@@ -60,7 +60,8 @@ pub fn expand(arguments: &[PathBuf]) -> (Vec<Source>, Vec<Error>) {
 }
 
 /// What a message says was expected.
-pub const EXPECTED: &str = "a packet capture (pcap or pcapng, also compressed with gzip or zstd)";
+pub const EXPECTED: &str = "a packet capture (pcap or pcapng) or what a host says \
+     of itself (ss, netstat, nstat, sysctl, …), also compressed with gzip or zstd";
 
 fn walk(folder: &Path, depth: usize, sources: &mut Vec<Source>, errors: &mut Vec<Error>) {
     let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {

@@ -8,6 +8,7 @@
 //! paths    packets    TCP        incarnations  merged,     findings     json,     exit
 //!                     segments   and closes    joined                   html, …   status
 //!          └───────── ingest: on all cores ───┘
+//!          snapshot: text to facts of hosts ──┘
 //! ```
 //!
 //! The program is these stages in a row, and so is a program of your own:
@@ -45,4 +46,5 @@ pub mod ingest;
 pub mod input;
 pub mod report;
 pub mod segment;
+pub mod snapshot;
 pub mod time;

@@ -4,6 +4,7 @@ mod build;
 pub mod chart;
 pub mod connections;
 pub mod csv;
+mod hosts;
 pub mod html;
 pub mod json;
 mod markdown;

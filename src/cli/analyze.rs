@@ -15,7 +15,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut folder = Folder::open(&options.out)?;
     let (evidence, mut status) = run::read(&options.inputs)?;
-    if status == Status::Missing && evidence.points.is_empty() {
+    if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
     }
     let thresholds = options.thresholds();

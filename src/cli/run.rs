@@ -11,19 +11,19 @@ use crate::{ingest, input};
 pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
     let (sources, mut errors) = input::expand(&inputs.inputs);
     let progress = Progress::new(&sources, inputs.quiet);
-    let reading = ingest::read(&sources, inputs.threads, &|octets| progress.at(octets)).context("reading captures")?;
+    let reading = ingest::read(&sources, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
     errors.extend(reading.errors);
     for argument in &inputs.inputs {
-        let captures = reading.inputs.iter().filter(|input| matches!(input.kind, ingest::Kind::Capture(_)));
-        let inside = captures.filter(|input| std::path::Path::new(&input.name).starts_with(argument)).count();
+        let read = reading.inputs.iter().filter(|input| !matches!(input.kind, ingest::Kind::Other));
+        let inside = read.filter(|input| std::path::Path::new(&input.name).starts_with(argument)).count();
         if argument.is_dir()
             && inside == 0
             && !errors.iter().any(|error| error.input() == argument.display().to_string())
         {
             errors.push(crate::error::Error::Unrecognised {
                 input: argument.display().to_string(),
-                found: "a folder without captures".to_owned(),
+                found: "a folder in which nothing is recognised".to_owned(),
                 expected: input::EXPECTED,
             });
         }

@@ -4,6 +4,7 @@
 //! (request queue, accept queue), `tcp_v4_syn_recv_sock()` in net/ipv4/tcp_ipv4.c (the final ACK).
 
 use super::finding::plural;
+use super::host_facts::HostFacts;
 use super::weigh::overflow::Overflow;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
@@ -44,6 +45,9 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
         "while the listen queue was full",
     ));
     service.place(case, &mut finding);
+    if let Some(host) = HostFacts::of(case, service) {
+        finding.confidence = host.weigh_queues(&mut finding, service).confidence(finding.confidence);
+    }
     service.rule_out_paws(&mut finding);
     finding.rule_out("a filter (SYN003)", "a filter does not touch handshakes that it let through".to_owned());
     finding.advise_when("on the server", "`ss -lnt`: Recv-Q above Send-Q on the LISTEN row means that the application accepts too slowly; find out why before making the queue longer");

@@ -4,6 +4,7 @@
 //! unanswered, none of them was answered, and being behind and being unanswered go together beyond chance.
 
 use super::finding::plural;
+use super::host_facts::{Excluded, HostFacts};
 use super::replay::WithoutTimestamps;
 use super::weigh::{Cause, OtherCause, PawsVerdict, Service, Unanswered};
 use super::{
@@ -21,9 +22,12 @@ fn judge(case: &Case<'_>) -> Verdict {
     for service in case.services() {
         match &service.paws {
             PawsVerdict::Holds { chance } if explained(service) > 0 => {
-                match case.thresholds.kernel(service.server.ip) {
-                    Some(version) if version >= GONE_SINCE => verdict.not_judged.push(gone(service, version)),
-                    _ => verdict.found.push(finding(case, service, *chance)),
+                let host = HostFacts::of(case, service);
+                let excluded = host.as_ref().and_then(|host| host.excludes_recycle(GONE_SINCE));
+                match (case.thresholds.kernel(service.server.ip), excluded) {
+                    (_, Some(excluded)) => verdict.not_judged.push(denied(service, &excluded)),
+                    (Some(version), _) if version >= GONE_SINCE => verdict.not_judged.push(gone(service, version)),
+                    _ => verdict.found.push(finding(case, service, *chance, host.as_ref())),
                 }
             }
             PawsVerdict::CannotTell(because) => verdict.not_judged.push(cannot_tell(service, because)),
@@ -53,9 +57,17 @@ fn cannot_tell(service: &Service, because: &str) -> NotJudged {
 
 /// The pattern fits, but the kernel that the engineer named cannot do it.
 fn gone(service: &Service, version: KernelVersion) -> NotJudged {
+    elsewhere(service, &format!("kernel {version} has no tcp_tw_recycle"))
+}
+
+/// The pattern fits, but the host says of itself that it cannot do it.
+fn denied(service: &Service, excluded: &Excluded) -> NotJudged {
+    elsewhere(service, &excluded.because)
+}
+
+fn elsewhere(service: &Service, reason: &str) -> NotJudged {
     let because = format!(
-        "the pattern of the timestamp check fits, but kernel {version} has no tcp_tw_recycle: something in front of the \
-         host may check timestamps"
+        "the pattern of the timestamp check fits, but {reason}: something in front of the host may check timestamps"
     );
     NotJudged {
         record_next: format!("a capture on {} itself beside one in front of it", service.server.ip),
@@ -63,10 +75,10 @@ fn gone(service: &Service, version: KernelVersion) -> NotJudged {
     }
 }
 
-fn finding(case: &Case<'_>, service: &Service, chance: f64) -> Finding {
+fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFacts<'_>>) -> Finding {
     let (dropped, either) = (service.of(Cause::PawsDrop).count() as u64, service.either());
     let failed = service.failed_attempts(|cause| matches!(cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
-    let mut finding = service.finding(&RULE, Severity::Critical, confidence(case, service, chance));
+    let mut finding = service.finding(&RULE, Severity::Critical, confidence(case, service, chance, host));
     let count = if dropped > 0 { plural(dropped, "SYN") } else { format!("up to {}", plural(either, "SYN")) };
     finding.title = format!(
         "{} drops SYNs of {} by the per-host timestamp check: {count} unanswered, {} failed",
@@ -91,6 +103,9 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64) -> Finding {
     service.slow_metrics(&mut finding);
     let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
     finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect());
+    if let Some(host) = host {
+        finding.confidence = host.weigh_paws(&mut finding).confidence(finding.confidence);
+    }
     finding.tables.extend(clock_table(service));
     service.place(case, &mut finding);
     rule_out(&mut finding, service, chance);
@@ -101,8 +116,9 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64) -> Finding {
 }
 
 /// High only where nothing contradicts, nothing is left over, one kernel answers, and chance is out of the question.
-fn confidence(case: &Case<'_>, service: &Service, chance: f64) -> Confidence {
-    let old_kernel = case.thresholds.kernel(service.server.ip).is_some_and(|version| version < GONE_SINCE);
+fn confidence(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFacts<'_>>) -> Confidence {
+    let old_kernel = case.thresholds.kernel(service.server.ip).is_some_and(|version| version < GONE_SINCE)
+        || host.is_some_and(|host| host.has_old_kernel(GONE_SINCE));
     let alone = service.tally.unexplained == 0 && service.either() == 0 && service.kernels == 1;
     if (chance < 1e-6 && alone) || (chance < 1e-4 && old_kernel) { Confidence::High } else { Confidence::Medium }
 }

@@ -1,5 +1,11 @@
-//! Reads every input in turn, each capture into the one pipeline.
+//! Reads every input in turn: captures into the one pipeline, what a host says of itself into facts.
+//!
+//! Content decides. What is no capture is looked at as text in which a host describes itself; anything else is
+//! listed and left alone.
 
+use std::io::{Read, Seek};
+
+use super::text::{self, Text};
 use super::{Capture, NoThreads, Parts, Pipeline};
 use crate::error::Error;
 use crate::input::{EXPECTED, Opened, Source};
@@ -21,6 +27,8 @@ pub struct Input {
 pub enum Kind {
     /// A packet capture.
     Capture(Capture),
+    /// Text in which a host describes itself.
+    Snapshot(Text),
     /// Nothing that is read.
     Other,
 }
@@ -45,7 +53,8 @@ pub fn read(sources: &[Source], threads: usize, progress: &(dyn Fn(u64) + Sync))
     let (mut inputs, mut errors, mut points) = (Vec::new(), Vec::new(), 0);
     for source in sources {
         pipeline.begin_point(points);
-        match one(source, &mut pipeline) {
+        let number = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
+        match one(source, number, &mut pipeline) {
             Ok(input) => {
                 points = points.saturating_add(u16::from(matches!(input.kind, Kind::Capture(_))));
                 errors.extend(unrecognised(source, &input));
@@ -60,27 +69,36 @@ pub fn read(sources: &[Source], threads: usize, progress: &(dyn Fn(u64) + Sync))
     Ok(Reading { inputs, parts: pipeline.finish(), errors })
 }
 
-fn one(source: &Source, pipeline: &mut Pipeline<'_>) -> Result<Input, Error> {
-    let (capture, bytes) = match source.open()? {
-        Opened::Plain { file, bytes } => {
-            let capture =
-                pipeline.file(&file, bytes, 0).map_err(|error| Error::io(source.name.clone(), "read", error))?;
-            (capture, bytes)
-        }
-        Opened::Stream { head, reader } => {
-            let read = head.len() as u64;
-            let capture = pipeline.stream(head, reader, 0);
-            let bytes = capture.as_ref().map_or(read, |capture| capture.bytes);
-            (capture, bytes)
-        }
+fn one(source: &Source, number: u32, pipeline: &mut Pipeline<'_>) -> Result<Input, Error> {
+    let failed = |error| Error::io(source.name.clone(), "read", error);
+    let (kind, bytes) = match source.open()? {
+        Opened::Plain { mut file, bytes } => match pipeline.file(&file, bytes, 0).map_err(failed)? {
+            Some(capture) => (Kind::Capture(capture), bytes),
+            None => {
+                file.rewind().map_err(failed)?;
+                let (text, _) = text::read(number, &source.name, &mut file).map_err(failed)?;
+                (text.map_or(Kind::Other, Kind::Snapshot), bytes)
+            }
+        },
+        Opened::Stream { head, reader } => match pipeline.stream(head, reader, 0) {
+            Ok(capture) => {
+                let bytes = capture.bytes;
+                (Kind::Capture(capture), bytes)
+            }
+            Err((head, reader)) => {
+                let mut whole = head.as_slice().chain(reader);
+                let (text, bytes) = text::read(number, &source.name, &mut whole).map_err(failed)?;
+                (text.map_or(Kind::Other, Kind::Snapshot), bytes)
+            }
+        },
     };
-    Ok(Input { name: source.name.clone(), kind: capture.map_or(Kind::Other, Kind::Capture), bytes })
+    Ok(Input { name: source.name.clone(), kind, bytes })
 }
 
 /// What is told of an input that the user named and nothing was recognised in.
 fn unrecognised(source: &Source, input: &Input) -> Option<Error> {
     let found = match (&input.kind, input.bytes) {
-        (Kind::Capture(_), _) => return None,
+        (Kind::Capture(_) | Kind::Snapshot(_), _) => return None,
         (Kind::Other, 0) => "an empty file",
         (Kind::Other, _) => "nothing that is recognised",
     };

@@ -34,7 +34,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         not_judged: verdict.not_judged,
         clients: clients(evidence),
         services: services(evidence),
-        hosts: Vec::new(),
+        hosts: super::hosts::hosts(evidence),
         charts: Vec::new(),
     }
 }
@@ -133,6 +133,7 @@ fn inputs(evidence: &Evidence) -> Vec<Input> {
                 let streams = streams(evidence, number, capture);
                 ("capture", Some(capture.format.to_owned()), Some(facts(capture, streams)))
             }
+            Kind::Snapshot(text) => ("snapshot", Some(text.formats.join(", ")), None),
             Kind::Other => ("other", None, None),
         };
         Input {

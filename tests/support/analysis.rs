@@ -61,7 +61,7 @@ pub fn table(evidence: &Evidence) -> String {
 pub fn table_and_counts(evidence: &Evidence) -> String {
     let captures = evidence.inputs.iter().filter_map(|input| match &input.kind {
         Kind::Capture(capture) => Some(format!("{:?} {:?}\n", capture.frames, capture.truncated)),
-        Kind::Other => None,
+        Kind::Snapshot(_) | Kind::Other => None,
     });
     let echoes = evidence.echoes.iter().map(|echo| format!("{echo:?}\n"));
     table(evidence) + &captures.chain(echoes).collect::<String>()

@@ -1,0 +1,325 @@
+//! What the server's own counters and settings say of a case that the capture shows.
+//!
+//! The counters are those of Linux `net/ipv4/proc.c`; what moves them stands in `tcp_conn_request()` (PAWSPassive,
+//! TCPReqQFullDrop, ListenOverflows) and `tcp_v4_syn_recv_sock()` (ListenOverflows again, for final ACKs).
+
+use super::finding::plural;
+use super::weigh::{Cause, Service};
+use super::{Case, Confidence, Exhibit, Finding, KernelVersion, number};
+use crate::evidence::hosts::{Delta, HostView};
+use crate::snapshot::Source;
+use crate::time::Span;
+
+/// Clocks of host and capture may differ by this much before coverage is doubted.
+const SLACK: Span = Span::from_secs(5);
+
+/// The host of a finding's server, beside what the capture shows of that server.
+pub(super) struct HostFacts<'a> {
+    pub host: &'a HostView,
+    /// Unanswered SYNs of all clients to all ports of the server at the capture point, by what explains them.
+    seen: Seen,
+    /// Whether the snapshots lie around all of them; where clocks are not told, they are taken to.
+    spans: bool,
+}
+
+/// Unanswered SYNs of all clients, since counters count for all.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    dropped: u64,
+    either: u64,
+    undecided: u64,
+    all: u64,
+}
+
+/// What the host's counter says of a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreement {
+    /// It says the same.
+    Agrees,
+    /// It says something else.
+    Disagrees,
+    /// It cannot tell.
+    Open,
+}
+
+impl Agreement {
+    /// How sure a finding is with it.
+    pub fn confidence(self, alone: Confidence) -> Confidence {
+        match self {
+            Self::Agrees => Confidence::High,
+            Self::Disagrees => alone.min(Confidence::Medium),
+            Self::Open => alone,
+        }
+    }
+}
+
+/// Why the timestamp check cannot be the cause, by what the host says.
+pub(super) struct Excluded {
+    pub because: String,
+}
+
+impl<'a> HostFacts<'a> {
+    /// What is known of the server of a service; `None` where no host given is it.
+    pub fn of(case: &Case<'a>, service: &Service) -> Option<Self> {
+        let host = case.evidence.host_of(service.server)?;
+        let mut seen = Seen::default();
+        let mut between = None;
+        let same = |other: &&Service| {
+            other.point == service.point
+                && case.evidence.host_of(other.server).is_some_and(|other| std::ptr::eq(other, host))
+        };
+        for other in case.services().iter().filter(same) {
+            seen.dropped += other.of(Cause::PawsDrop).count() as u64;
+            seen.either += other.either();
+            seen.undecided += other.of(Cause::Undecided).count() as u64;
+            seen.all += other.unanswered.len() as u64;
+            for syn in other.unanswered.iter().map(|unanswered| &unanswered.syn) {
+                let (from, until) = between.unwrap_or((syn.at, syn.at));
+                between = Some((syn.at.min(from), syn.at.max(until)));
+            }
+        }
+        let told: Vec<_> = host.moments.iter().filter_map(|moment| moment.at).collect();
+        let spans = match (told.first(), told.last(), between) {
+            (Some(first), Some(last), Some((from, until))) if host.moments.iter().all(|moment| moment.at.is_some()) => {
+                *first <= from.plus(SLACK) && last.plus(SLACK) >= until
+            }
+            _ => true,
+        };
+        Some(Self { host, seen, spans })
+    }
+
+    /// A kernel, setting or listing of the host that excludes `tcp_tw_recycle`.
+    pub fn excludes_recycle(&self, gone_since: KernelVersion) -> Option<Excluded> {
+        let facts = &self.host.host.facts;
+        let name = &self.host.name;
+        if let Some(kernel) = self.host.host.kernel() {
+            let since = (u32::from(gone_since.0), u32::from(gone_since.1));
+            if (kernel.numbers.0, kernel.numbers.1) >= since {
+                let because = format!("runs Linux {}, which has no tcp_tw_recycle", kernel.release);
+                return Some(excluded(name, &because, kernel.source));
+            }
+        }
+        let live = || facts.settings.iter().filter(|setting| setting.live);
+        let recycle: Vec<_> = live().filter(|setting| &*setting.name == RECYCLE).collect();
+        if let Some(off) = recycle.first().filter(|_| recycle.iter().all(|setting| &*setting.value == "0")) {
+            return Some(excluded(name, "says `net.ipv4.tcp_tw_recycle = 0`", off.source));
+        }
+        if recycle.is_empty() {
+            // Its neighbours of a whole listing are there, and it is not.
+            let neighbour = |wanted: &str| live().find(|setting| &*setting.name == wanted);
+            let whole = neighbour("net.ipv4.tcp_tw_reuse").filter(|reuse| {
+                let there = |wanted: &str| neighbour(wanted).is_some_and(|s| s.source.input == reuse.source.input);
+                ["net.ipv4.tcp_timestamps", "net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_fin_timeout"]
+                    .into_iter()
+                    .all(there)
+            });
+            if let Some(reuse) = whole {
+                return Some(excluded(name, "lists its settings, and tcp_tw_recycle is not among them", reuse.source));
+            }
+        }
+        let lacking = self.host.lacks_counter("TcpExt", PAWS_PASSIVE)?;
+        Some(excluded(name, "lists every TcpExt counter, and PAWSPassive is not among them", lacking))
+    }
+
+    /// Whether the kernel that the host names has `tcp_tw_recycle`.
+    pub fn has_old_kernel(&self, gone_since: KernelVersion) -> bool {
+        self.host.host.kernel_before(gone_since.0.into(), gone_since.1.into()) == Some(true)
+    }
+
+    /// Holds PAWSPassive against the SYNs that the check drops.
+    pub fn weigh_paws(&self, finding: &mut Finding) -> Agreement {
+        let Some(passive) = self.host.delta(PAWS_PASSIVE) else { return self.weigh_paws_total(finding) };
+        let Seen { dropped, either, undecided, .. } = self.seen;
+        finding.metric("paws_passive", number(passive.delta));
+        let most = dropped + either;
+        let range = if either == 0 { format!("{dropped}") } else { format!("{dropped} to {most}") };
+        let grew = format!(" The host's own counter ({}): PAWSPassive grew by {}", self.host.name, passive.delta);
+        let (agreement, text) = if (dropped..=most).contains(&passive.delta) {
+            (Agreement::Agrees, format!("{grew}, as the capture says ({range}).{}", self.rest(passive.delta)))
+        } else if passive.delta > most && passive.delta <= most + undecided {
+            let text =
+                format!("{grew}, as the capture says ({range}, and up to {undecided} more that it leaves undecided).");
+            (Agreement::Agrees, text)
+        } else if !self.spans {
+            (
+                Agreement::Open,
+                format!(
+                    "{grew}, and the capture shows {range}: the snapshots do not lie around all of these SYNs, so that the two need not agree."
+                ),
+            )
+        } else {
+            let why = if passive.delta > most {
+                "the capture does not show all SYNs of the host, or the check drops more than was attributed to it"
+            } else {
+                "something in front of the host drops the others, or the snapshots are of another host or time"
+            };
+            (Agreement::Disagrees, format!("{grew}, but the capture shows {range}: the two disagree; {why}."))
+        };
+        finding.summary.push_str(&text);
+        let mut exhibits = counter_exhibits("PAWSPassive", &passive);
+        exhibits.extend(self.recycle_setting());
+        if let Some(killed) = self.host.delta("TcpExtTWKilled").filter(|killed| killed.delta > 0) {
+            finding.summary.push_str(&format!(
+                " TWKilled grew by {}: TIME-WAIT was recycled early, which only tcp_tw_recycle does.",
+                killed.delta
+            ));
+            exhibits.extend(counter_exhibits("TWKilled", &killed).pop());
+        }
+        put_first(finding, exhibits);
+        agreement
+    }
+
+    /// Where one snapshot alone tells the counter: since the host came up.
+    fn weigh_paws_total(&self, finding: &mut Finding) -> Agreement {
+        let Some((total, source)) = self.host.counter(PAWS_PASSIVE) else { return Agreement::Open };
+        finding.summary.push_str(&format!(
+            " The host ({}) has counted PAWSPassive {total} since it came up; a second snapshot would tell how many of those are these.",
+            self.host.name
+        ));
+        let mut exhibits = vec![line(source, format!("PAWSPassive {total} since the host came up"))];
+        exhibits.extend(self.recycle_setting());
+        put_first(finding, exhibits);
+        Agreement::Open
+    }
+
+    fn recycle_setting(&self) -> Option<Exhibit> {
+        let on = self.host.host.facts.settings.iter().find(|s| s.live && &*s.name == RECYCLE && &*s.value != "0")?;
+        Some(line(on.source, format!("{RECYCLE} = {}", on.value)))
+    }
+
+    /// Which counters hold the unanswered SYNs that PAWSPassive does not.
+    fn rest(&self, passive: u64) -> String {
+        let grown = |counter: &str| self.host.delta(counter).map_or(0, |delta| delta.delta);
+        let (requests, accepts) = (grown(REQ_Q_FULL_DROP), grown(LISTEN_OVERFLOWS));
+        let Some(left) = self.seen.all.checked_sub(passive).filter(|left| *left > 0 && requests + accepts > 0) else {
+            return String::new();
+        };
+        if left == requests {
+            let also = match accepts {
+                0 => String::new(),
+                accepts => format!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs"),
+            };
+            format!(
+                " The other {left} of the {} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
+                plural(self.seen.all, "unanswered SYN")
+            )
+        } else if requests <= left && left <= requests + accepts {
+            format!(
+                " The other {left} of the {} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
+                plural(self.seen.all, "unanswered SYN")
+            )
+        } else {
+            format!(
+                " Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show."
+            )
+        }
+    }
+
+    /// Holds the counters of full listen queues against the SYNs that met one.
+    pub fn weigh_queues(&self, finding: &mut Finding, service: &Service) -> Agreement {
+        let mut exhibits = Vec::new();
+        let mut grown = Vec::new();
+        let mut counted: Option<u64> = None;
+        for (counter, metric, what) in QUEUE_COUNTERS {
+            let Some(delta) = self.host.delta(counter) else { continue };
+            finding.metric(metric, number(delta.delta));
+            let short = counter.trim_start_matches("TcpExt");
+            grown.push(format!("{short} {} ({what})", delta.delta));
+            if counter != LISTEN_DROPS {
+                *counted.get_or_insert(0) += delta.delta;
+            }
+            if delta.delta > 0 {
+                exhibits.extend(counter_exhibits(short, &delta));
+            }
+        }
+        let mut rows: Vec<Exhibit> = Vec::new();
+        for (row, waiting, limit) in self.host.full_queues(service.server) {
+            let text = format!(
+                "LISTEN on port {}: {} for accept, and the queue holds {limit}",
+                service.server.port,
+                if waiting == 1 { "1 connection waits".to_owned() } else { format!("{waiting} connections wait") },
+            );
+            rows.push(line(row.source, text));
+        }
+        let full = !rows.is_empty();
+        if !grown.is_empty() {
+            finding.summary.push_str(&format!(
+                " The host's own counters ({}) grew: {}.",
+                self.host.name,
+                grown.join(", ")
+            ));
+        }
+        if full {
+            finding.summary.push_str(" A listing of its sockets shows the accept queue full.");
+        }
+        let agreement = match counted {
+            Some(0) if self.spans && !full => {
+                finding.summary.push_str(
+                    " None of them moved while these SYNs went unanswered: host and capture disagree; something in front of the host drops the SYNs, or the snapshots are of another host or time.",
+                );
+                Agreement::Disagrees
+            }
+            Some(0) => Agreement::Open,
+            Some(_) => Agreement::Agrees,
+            None if full => Agreement::Agrees,
+            None => Agreement::Open,
+        };
+        if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta > 0) {
+            finding.metric("paws_passive", number(passive.delta));
+            finding.summary.push_str(&format!(
+                " PAWSPassive grew by {} as well.{}",
+                passive.delta,
+                self.rest(passive.delta)
+            ));
+        }
+        rows.append(&mut exhibits);
+        put_first(finding, rows);
+        agreement
+    }
+}
+
+const RECYCLE: &str = "net.ipv4.tcp_tw_recycle";
+const PAWS_PASSIVE: &str = "TcpExtPAWSPassive";
+const LISTEN_OVERFLOWS: &str = "TcpExtListenOverflows";
+const LISTEN_DROPS: &str = "TcpExtListenDrops";
+const REQ_Q_FULL_DROP: &str = "TcpExtTCPReqQFullDrop";
+
+/// Counters of full queues: name, metric, and what they count.
+const QUEUE_COUNTERS: [(&str, &str, &str); 3] = [
+    (LISTEN_OVERFLOWS, "listen_overflows", "SYNs and final ACKs that met a full accept queue"),
+    (REQ_Q_FULL_DROP, "req_q_full_drop", "SYNs that met a full request queue"),
+    (LISTEN_DROPS, "listen_drops", "all that listeners dropped, PAWSPassive included"),
+];
+
+fn excluded(host: &str, because: &str, source: Source) -> Excluded {
+    Excluded {
+        because: format!("the host itself ({host}) {because} (i{}, line {})", u64::from(source.input) + 1, source.line),
+    }
+}
+
+/// A line of a snapshot as an exhibit.
+fn line(source: Source, text: String) -> Exhibit {
+    Exhibit {
+        input: format!("i{}", u64::from(source.input) + 1),
+        frame: None,
+        line: Some(u64::from(source.line)),
+        time: None,
+        text,
+    }
+}
+
+/// The lines of the first value and the last.
+fn counter_exhibits(counter: &str, delta: &Delta) -> Vec<Exhibit> {
+    vec![
+        line(delta.sources.0, format!("{counter} {} at first", delta.first)),
+        line(delta.sources.1, format!("{counter} {} at last: {} more", delta.last, delta.delta)),
+    ]
+}
+
+/// Lines of the host come first: they are few, and packets are many.
+fn put_first(finding: &mut Finding, mut exhibits: Vec<Exhibit>) {
+    finding.exhibits_total += exhibits.len() as u64;
+    exhibits.append(&mut finding.exhibits);
+    exhibits.truncate(super::EXHIBITS_SHOWN);
+    finding.exhibits = exhibits;
+}
