@@ -8,10 +8,15 @@ mod accept_queue_overflow;
 mod close_wait_leak;
 mod connection_refused;
 mod destination_unreachable;
+pub mod ephemeral_ports_exhausting;
 mod fin_unanswered;
+mod fin_wait_2_held;
 mod finding;
 mod group;
+mod late_segments;
+mod old_duplicate;
 mod per_host_paws_drop;
+mod port_usage;
 pub mod replay;
 mod reused_within_2msl;
 mod scan;
@@ -20,6 +25,8 @@ mod syn_flood_or_scan;
 mod syn_into_time_wait;
 mod syn_lost;
 mod synack_lost;
+mod time_wait_assassination;
+pub mod time_wait_pressure;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -32,9 +39,12 @@ pub use finding::{
 };
 
 use self::scan::Suspects;
+use self::time_wait_pressure::Population;
 use self::weigh::Service;
 pub use self::weigh::kernels::Replays;
+use crate::connection::Connection;
 use crate::evidence::Evidence;
+use crate::evidence::holds::Holds;
 use crate::evidence::pairs::{HostPair, PairIndex};
 use crate::time::{Span, Time};
 
@@ -104,6 +114,8 @@ pub struct Case<'a> {
     services: OnceLock<Vec<Service>>,
     suspects: OnceLock<Suspects>,
     index: OnceLock<PairIndex>,
+    holds: OnceLock<Holds>,
+    populations: OnceLock<Vec<Population>>,
 }
 
 /// All rules, in the order of lists.
@@ -118,8 +130,13 @@ pub static RULES: &[&Rule] = &[
     &syn_into_time_wait::RULE,
     &synack_lost::RULE,
     &reused_within_2msl::RULE,
+    &time_wait_pressure::RULE,
+    &ephemeral_ports_exhausting::RULE,
+    &old_duplicate::RULE,
+    &time_wait_assassination::RULE,
     &close_wait_leak::RULE,
     &fin_unanswered::RULE,
+    &fin_wait_2_held::RULE,
     &abortive_close::RULE,
 ];
 
@@ -144,7 +161,15 @@ impl<'a> Case<'a> {
     /// Prepares the evidence for the rules.
     #[must_use]
     pub fn new(evidence: &'a Evidence, thresholds: &'a Thresholds) -> Self {
-        Self { evidence, thresholds, services: OnceLock::new(), suspects: OnceLock::new(), index: OnceLock::new() }
+        Self {
+            evidence,
+            thresholds,
+            services: OnceLock::new(),
+            suspects: OnceLock::new(),
+            index: OnceLock::new(),
+            holds: OnceLock::new(),
+            populations: OnceLock::new(),
+        }
     }
 
     /// Pairs of hosts with unanswered SYNs.
@@ -157,6 +182,28 @@ impl<'a> Case<'a> {
     pub fn replay(&self, pair: &HostPair) -> Replays {
         let start = self.evidence.points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
         weigh::kernels::replay(pair, start)
+    }
+
+    /// Who holds which socket pair for how long.
+    pub fn holds(&self) -> &Holds {
+        self.holds.get_or_init(|| Holds::of(self.evidence, self.two_msl()))
+    }
+
+    /// The TIME-WAITs of each host over time, most first.
+    pub fn populations(&self) -> &[Population] {
+        self.populations.get_or_init(|| time_wait_pressure::populations(self))
+    }
+
+    /// How long TIME-WAIT is taken to last.
+    #[must_use]
+    pub fn two_msl(&self) -> Span {
+        Span(self.thresholds.msl.0.saturating_mul(2))
+    }
+
+    /// The connection of a shard with an index.
+    #[must_use]
+    pub fn connection(&self, place: (u16, u32)) -> Option<Connection<'a>> {
+        self.evidence.shards.get(usize::from(place.0))?.connection(place.1)
     }
 
     /// Unanswered SYN segments by the cause they are attributed to.
