@@ -200,6 +200,13 @@ impl<'a> Case<'a> {
         Span(self.thresholds.msl.0.saturating_mul(2))
     }
 
+    /// The first and the last packet's time at a capture point.
+    #[must_use]
+    pub fn span_of(&self, point: u16) -> (Time, Time) {
+        let found = self.evidence.points.get(usize::from(point));
+        found.map_or((Time::MAX, Time::MIN), |point| (point.first_at, point.last_at))
+    }
+
     /// The connection of a shard with an index.
     #[must_use]
     pub fn connection(&self, place: (u16, u32)) -> Option<Connection<'a>> {

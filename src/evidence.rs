@@ -4,6 +4,7 @@
 //! depends on the number of shards; connections are walked in order of capture point and first frame.
 
 pub mod clocks;
+pub mod durations;
 pub mod holds;
 pub mod pairs;
 pub mod tally;

@@ -596,7 +596,11 @@ impl Record {
         let sent = self.bytes.get(side.index()).copied().unwrap_or(0);
         let wrapped = self.bytes_high.get(side.index()).copied().unwrap_or(0) > 0;
         let followed = self.previous != 0 && !self.state.has(State::CLIENT_GUESSED);
-        followed && segment.flags.0 & (Flags::SYN | Flags::RST) == 0 && sent < 1 << 30 && !wrapped && !segment.seq.is_after(self.isn_of(side))
+        followed
+            && segment.flags.0 & (Flags::SYN | Flags::RST) == 0
+            && sent < 1 << 30
+            && !wrapped
+            && !segment.seq.is_after(self.isn_of(side))
     }
 
     /// What a RST was like, and what had gone before it.

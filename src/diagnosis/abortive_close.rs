@@ -75,7 +75,9 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
             connection.server(),
             connection.history(),
             connection.reset_by().name(),
-            of(connection).map(|reset| format!(" {} after the packet before: {}", reset.idle, reset.cause.words())).unwrap_or_default(),
+            of(connection)
+                .map(|reset| format!(" {} after the packet before: {}", reset.idle, reset.cause.words()))
+                .unwrap_or_default(),
         );
         case.exhibit(group.point, frame, at, text)
     });

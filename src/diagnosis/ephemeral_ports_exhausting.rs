@@ -4,7 +4,7 @@
 //! for 60 s after the client's own close. The failure is not on the wire: `connect()` fails with EADDRNOTAVAIL and
 //! no SYN leaves. What the capture shows is a range that has been gone round and is held whole, and then silence.
 
-use hashbrown::HashSet;
+use std::net::IpAddr;
 
 use super::port_usage::{LEAST, PortUsage};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Subject, Table, Verdict, number};
@@ -43,11 +43,9 @@ const PAUSE: Span = Span::from_secs(1);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut found: Vec<Finding> = Vec::new();
-    let mut servers: Option<HashSet<(u16, std::net::IpAddr)>> = None;
     for group in &case.holds().groups {
         let Some((usage, stage)) = stage(case, group) else { continue };
-        let servers = servers.get_or_insert_with(|| listeners(case));
-        found.push(finding(case, group, &usage, stage, servers.contains(&(group.point, group.client))));
+        found.push(finding(case, group, &usage, stage, serves(case, group.client)));
     }
     Verdict { found, not_judged: Vec::new() }
 }
@@ -90,9 +88,10 @@ fn ceiling(limit: u64, two_msl: Span) -> f64 {
     number(limit) / two_msl.secs().max(1.0)
 }
 
-/// Addresses that accepted connections.
-fn listeners(case: &Case<'_>) -> HashSet<(u16, std::net::IpAddr)> {
-    case.holds().groups.iter().filter(|group| group.server.ip != group.client).map(|group| (group.point, group.server.ip)).collect()
+/// Whether a host accepts connections of others, too.
+fn serves(case: &Case<'_>, host: IpAddr) -> bool {
+    let services = &case.evidence.tally.services;
+    services.iter().any(|((client, server), counts)| server.ip == host && *client != host && counts.opened > 0)
 }
 
 fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serves: bool) -> Finding {
@@ -109,7 +108,9 @@ fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serv
     let mut finding = RULE.finding(severity, confidence, subject, Some(group.point));
     let after = at.since(usage.first.from);
     finding.title = match stage {
-        Stage::Exhausted => format!("{client} has no port left towards {server}: all {most} are held {after} after its first connection"),
+        Stage::Exhausted => format!(
+            "{client} has no port left towards {server}: all {most} are held {after} after its first connection"
+        ),
         Stage::Near => format!("{client} holds {most} of {limit} ports towards {server}"),
         Stage::Forecast(moment) => {
             format!("{client} will run out of ports towards {server} {} after the capture's peak", moment.since(at))
@@ -137,21 +138,32 @@ fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serv
     finding.tables.push(upstreams(case, group));
     finding.exhibit_all(exhibits(case, group, usage, stage));
     if stage == Stage::Exhausted {
-        let because = format!("no SYN leaves in {}, instead of leaving and staying unanswered", usage.pause(case.evidence.end_of(group.point)));
+        let because = format!(
+            "no SYN leaves in {}, instead of leaving and staying unanswered",
+            usage.pause(case.evidence.end_of(group.point))
+        );
         finding.rule_out("SYNs dropped on the way or by the server", because);
     }
-    finding.rule_out("the server's TIME-WAITs", "these ports are held by the client, which closed first; on a server port TIME-WAITs use none up");
+    finding.rule_out(
+        "the server's TIME-WAITs",
+        "these ports are held by the client, which closed first; on a server port TIME-WAITs use none up",
+    );
     advise(&mut finding, server, serves);
-    finding.references = ["Linux net/ipv4/inet_hashtables.c: __inet_hash_connect()", "connect(2): EADDRNOTAVAIL", "RFC 9293 section 3.6.1"]
-        .map(str::to_owned)
-        .to_vec();
+    finding.references = [
+        "Linux net/ipv4/inet_hashtables.c: __inet_hash_connect()",
+        "connect(2): EADDRNOTAVAIL",
+        "RFC 9293 section 3.6.1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     finding
 }
 
 fn summary(group: &Group, usage: &PortUsage, stage: Stage, ceiling: f64) -> String {
     let ((limit, known), (_, most)) = (usage.limit(), usage.peak);
     let range = usage.range_text();
-    let whose = if known { "the range it goes round in" } else { "taken as its range, which the capture does not show" };
+    let whose =
+        if known { "the range it goes round in" } else { "taken as its range, which the capture does not show" };
     let what = format!(
         "{} opens {:.0} connections a second to {} and closes first, so that each port is held for the 60 s of TIME-WAIT. It used {} ports ({range}); {limit} is {whose}. {limit} ports allow {ceiling:.0} connections a second.",
         group.client, usage.rate, group.server, usage.distinct,
@@ -162,17 +174,24 @@ fn summary(group: &Group, usage: &PortUsage, stage: Stage, ceiling: f64) -> Stri
             next.from.since(usage.peak.0)
         ),
         (Stage::Exhausted, None) => {
-            format!("When {most} were held nothing more was opened until the capture ended: connect() fails with EADDRNOTAVAIL and sends no SYN.")
+            format!(
+                "When {most} were held nothing more was opened until the capture ended: connect() fails with EADDRNOTAVAIL and sends no SYN."
+            )
         }
         (Stage::Near, _) => "A little more rate and connect() fails with EADDRNOTAVAIL.".to_owned(),
-        (Stage::Forecast(moment), _) => format!("The capture is too short to show a balance; at this rate the last port is taken at {moment}."),
+        (Stage::Forecast(moment), _) => {
+            format!("The capture is too short to show a balance; at this rate the last port is taken at {moment}.")
+        }
     };
     format!("{what} {then}")
 }
 
 fn exhibits(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage) -> Vec<super::Exhibit> {
     let most = usage.peak.1;
-    let mut shown = vec![(usage.first, "the first SYN".to_owned()), (usage.at_peak, format!("the SYN that makes {most} ports held"))];
+    let mut shown = vec![
+        (usage.first, "the first SYN".to_owned()),
+        (usage.at_peak, format!("the SYN that makes {most} ports held")),
+    ];
     if let (Stage::Exhausted, Some(next)) = (stage, usage.after_peak) {
         shown.push((next, format!("the next SYN, {} later, from port {}", next.from.since(usage.peak.0), next.port)));
     }
@@ -188,14 +207,14 @@ fn upstreams(case: &Case<'_>, of: &Group) -> Table {
     let end = case.evidence.end_of(of.point);
     let same = case.holds().groups.iter().filter(|group| group.point == of.point && group.client == of.client);
     let mut groups: Vec<&Group> = same.collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(case.holds().of_group(group).len()));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.connections));
     let row = |group: &&Group| {
         let holds = case.holds().of_group(group);
         let peak = crate::evidence::holds::peak(&case.holds().ports(group), end).map_or(0, |(_, most)| most);
-        let time_waits = holds.iter().filter(|hold| hold.time_wait.includes(crate::connection::Side::Client)).count();
+        let time_waits = holds.filter(|hold| hold.time_wait.includes(crate::connection::Side::Client)).count();
         vec![
             Cell::Text(group.server.to_string()),
-            Cell::Count(holds.len() as u64),
+            Cell::Count(group.connections as u64),
             Cell::Count(peak),
             Cell::Count(time_waits as u64),
         ]
@@ -215,7 +234,9 @@ fn advise(finding: &mut Finding, server: Socket, serves: bool) {
             "keep connections to the upstream open (in nginx `keepalive` in the upstream block); an upstream on the same host is better reached by a unix socket, which has no ports; over loopback, several addresses of 127.0.0.0/8 multiply them",
         );
     }
-    finding.advise("More destinations (addresses or ports of the server), or more source addresses: ports are counted for each.");
+    finding.advise(
+        "More destinations (addresses or ports of the server), or more source addresses: ports are counted for each.",
+    );
     finding.advise("A wider net.ipv4.ip_local_port_range, with the listeners in ip_local_reserved_ports.");
     finding.advise_when(
         "on this client only, with timestamps on both ends",

@@ -110,6 +110,7 @@ fn finding(case: &Case<'_>, group: &Group<'_, Held>) -> Finding {
         "ss -tanpo state fin-wait-2: with timer:(timewait,…) it is an orphan and ends by itself; with users:(…) a process holds it, which should wait with a limit after shutdown() and then close()",
     );
     finding.advise("net.ipv4.tcp_fin_timeout bounds orphans only and is not TIME-WAIT; with a few seconds honest but slow peers get RST.");
-    finding.references = ["RFC 9293 section 3.6.1", "Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()"].map(str::to_owned).to_vec();
+    finding.references =
+        ["RFC 9293 section 3.6.1", "Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()"].map(str::to_owned).to_vec();
     finding
 }

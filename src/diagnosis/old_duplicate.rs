@@ -49,7 +49,9 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
         drew(LateAnswer::Ack),
         drew(LateAnswer::Rst),
         if harmful > 0 {
-            format!("{harmful} could have been taken as data of the new connection: neither sequence number nor timestamp kept them out.")
+            format!(
+                "{harmful} could have been taken as data of the new connection: neither sequence number nor timestamp kept them out."
+            )
         } else {
             "None could harm the connection it met: sequence numbers or timestamps kept them out. This is the traffic that TIME-WAIT stands against.".to_owned()
         }
@@ -73,7 +75,10 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
         case.exhibit(key.0, late.frame, late.at, text)
     };
     finding.exhibit_all(late.iter().map(exhibit).collect());
-    finding.rule_out("a FIN repeated because its ACK was lost", "these are data, SYNs or segments with numbers of an earlier incarnation");
+    finding.rule_out(
+        "a FIN repeated because its ACK was lost",
+        "these are data, SYNs or segments with numbers of an earlier incarnation",
+    );
     finding.advise("Few of them: nothing. Many: capture at both ends and find the device that holds packets back.");
     finding.advise("Keep net.ipv4.tcp_timestamps=1 and do not shorten TIME-WAIT: both keep such segments out.");
     finding.references = ["RFC 9293 sections 3.4.3 and 3.6.1", "RFC 7323 section 5.3"].map(str::to_owned).to_vec();
@@ -127,7 +132,9 @@ fn table(late: &[Late<'_>]) -> Table {
     };
     Table {
         title: "Late segments".to_owned(),
-        columns: ["time", "segment", "from", "client port", "octets", "what it met and drew"].map(str::to_owned).to_vec(),
+        columns: ["time", "segment", "from", "client port", "octets", "what it met and drew"]
+            .map(str::to_owned)
+            .to_vec(),
         rows: late.iter().take(super::EXHIBITS_SHOWN).map(row).collect(),
     }
 }

@@ -52,13 +52,14 @@ impl PortUsage {
     /// Weighs the holds of a group; `None` where there are too few.
     #[must_use]
     pub fn of(holds: &Holds, group: &Group, end: Time) -> Option<Self> {
-        if holds.of_group(group).len() < LEAST {
+        if group.connections < LEAST {
             return None;
         }
-        let mut ordered: Vec<Hold> = holds.of_group(group).to_vec();
+        let mut ordered: Vec<Hold> = holds.of_group(group).copied().collect();
         ordered.sort_by_key(|hold| (hold.from, hold.port));
         let mut seen = vec![false; 1 << 16];
-        let fresh: Vec<u16> = ordered.iter().map(|hold| hold.port).filter(|port| first_time(&mut seen, *port)).collect();
+        let fresh: Vec<u16> =
+            ordered.iter().map(|hold| hold.port).filter(|port| first_time(&mut seen, *port)).collect();
         let (lowest, highest) = (*fresh.iter().min()?, *fresh.iter().max()?);
         let even = fresh.iter().filter(|port| **port % 2 == 0).count();
         let one_parity = even == 0 || even == fresh.len();

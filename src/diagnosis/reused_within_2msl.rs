@@ -61,8 +61,14 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding.summary = format!(
         "Of {} before 2MSL = {two_msl}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.{}{}{}",
         plural(total, "reuse"),
-        sentence(followed, "came back from another port with the same ISN and opened there: a NAT gave the retry a new port."),
-        sentence(undecided, "more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell."),
+        sentence(
+            followed,
+            "came back from another port with the same ISN and opened there: a NAT gave the retry a new port."
+        ),
+        sentence(
+            undecided,
+            "more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell."
+        ),
         ports(case, group),
     );
     finding.metric("reuses", number(total));
@@ -107,7 +113,8 @@ fn sentence(count: u64, rest: &str) -> String {
 /// What ports the client goes round in, where that is known.
 fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
     let holds = case.holds();
-    let same = |g: &&crate::evidence::holds::Group| (g.point, g.client, g.server) == (group.point, group.client, group.server);
+    let same =
+        |g: &&crate::evidence::holds::Group| (g.point, g.client, g.server) == (group.point, group.client, group.server);
     let usage = holds.groups.iter().find(same).and_then(|g| PortUsage::of(holds, g, case.evidence.end_of(group.point)));
     match usage {
         Some(usage) if usage.circled => format!(
@@ -182,18 +189,15 @@ fn followed<'a>(connection: Connection<'_>, retries: &Retries<'a>) -> Option<Con
     others.min_by_key(|other| other.first()).copied()
 }
 
-fn followed_by<'a>(
-    connection: Connection<'_>,
-    outcome: ReuseOutcome,
-    retries: &Retries<'a>,
-) -> Option<Connection<'a>> {
+fn followed_by<'a>(connection: Connection<'_>, outcome: ReuseOutcome, retries: &Retries<'a>) -> Option<Connection<'a>> {
     if lost(outcome) { followed(connection, retries) } else { None }
 }
 
 /// How many reuses came how soon, alone and together with all sooner ones.
 fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
     let after = Span(two_msl.0.saturating_add(GRANULARITY.0));
-    let mut edges: Vec<Span> = [1, 2, 5, 10, 30].map(Span::from_secs).into_iter().filter(|edge| *edge < two_msl).collect();
+    let mut edges: Vec<Span> =
+        [1, 2, 5, 10, 30].map(Span::from_secs).into_iter().filter(|edge| *edge < two_msl).collect();
     edges.extend([two_msl, after]);
     let mut from = Span::ZERO;
     let mut together = 0_u64;
@@ -224,7 +228,9 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
 fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
     let mut picked: Vec<_> = group.picked.iter().collect();
     // What went wrong comes first, then the soonest.
-    picked.sort_by_key(|(connection, (interval, outcome))| (*outcome == ReuseOutcome::Accepted, *interval, connection.first()));
+    picked.sort_by_key(|(connection, (interval, outcome))| {
+        (*outcome == ReuseOutcome::Accepted, *interval, connection.first())
+    });
     let row = |(connection, (interval, outcome)): &&(Connection<'_>, Reuse)| {
         let deltas = Deltas::of(*connection);
         let text = |delta: Option<i32>| Cell::Text(delta.map_or("–".to_owned(), |delta| format!("{delta:+}")));
@@ -245,9 +251,18 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
     };
     Table {
         title: "Reuses, those with trouble first".to_owned(),
-        columns: ["port", "interval", "TIME-WAIT at", "ISN past old end", "TSval past old SYN's", "outcome", "connect took", "because"]
-            .map(str::to_owned)
-            .to_vec(),
+        columns: [
+            "port",
+            "interval",
+            "TIME-WAIT at",
+            "ISN past old end",
+            "TSval past old SYN's",
+            "outcome",
+            "connect took",
+            "because",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         rows: picked.iter().take(SHOWN).map(row).collect(),
     }
 }
@@ -263,10 +278,12 @@ struct Deltas {
 impl Deltas {
     fn of(connection: Connection<'_>) -> Self {
         let previous = connection.previous();
-        let isn = connection.first_syn().zip(previous).map(|(syn, old)| syn.isn.ahead_of(old.next_sequence(Side::Client)));
+        let isn =
+            connection.first_syn().zip(previous).map(|(syn, old)| syn.isn.ahead_of(old.next_sequence(Side::Client)));
         let newest = previous.and_then(|old| {
             // What the server learnt where it closed first; else the old SYN's own.
-            let learnt = old.learnt().into_iter().flatten().filter(|learnt| learnt.side == Side::Server).map(|l| l.tsval);
+            let learnt =
+                old.learnt().into_iter().flatten().filter(|learnt| learnt.side == Side::Server).map(|l| l.tsval);
             learnt.last().or(old.syn_tsval())
         });
         let tsval = connection.syn_tsval().zip(newest).map(|(new, old)| new.ahead_of(old));

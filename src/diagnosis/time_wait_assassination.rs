@@ -34,14 +34,18 @@ fn kills(late: &Late<'_>, two_msl: Span) -> bool {
 fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, Socket), late: &[Late<'_>]) -> Finding {
     let (_, client, server) = *key;
     // A RST that is repeated ends no second TIME-WAIT.
-    let mut pairs: Vec<(u32, u16)> = late.iter().map(|late| (late.connection.index(), late.connection.client().port)).collect();
+    let mut pairs: Vec<(u32, u16)> =
+        late.iter().map(|late| (late.connection.index(), late.connection.client().port)).collect();
     pairs.sort_unstable();
     pairs.dedup();
     let total = pairs.len() as u64;
     let soonest = late.iter().filter_map(age).min().unwrap_or_default();
     let by_client = late.iter().filter(|late| late.by == crate::connection::Side::Client).count() as u64;
     let mut finding = blank(&RULE, key, Severity::Info, Confidence::High);
-    finding.title = format!("{} between {client} and {server} ended by RST, the soonest after {soonest}", plural(total, "TIME-WAIT"));
+    finding.title = format!(
+        "{} between {client} and {server} ended by RST, the soonest after {soonest}",
+        plural(total, "TIME-WAIT")
+    );
     finding.summary = format!(
         "A RST with the expected number came while the end that closed first held TIME-WAIT; with net.ipv4.tcp_rfc1337=0 it is gone from then on, and old segments may enter the pair's next connection. {by_client} came from the client, {} from the server: mostly the answer to an ACK that a late segment had drawn.",
         (late.len() as u64).saturating_sub(by_client),

@@ -11,15 +11,11 @@ use hashbrown::HashMap;
 use super::finding::plural;
 use super::{Case, Cell, Confidence, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
-use crate::evidence::holds::{Steps, peak, steps, value_at};
+use crate::evidence::holds::{Steps, TimeWaits, peak, steps, value_at};
 use crate::time::{Span, Time};
 
-pub(super) static RULE: Rule = Rule {
-    code: "TW002",
-    name: "time-wait-pressure",
-    explanation: include_str!("time_wait_pressure.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "TW002", name: "time-wait-pressure", explanation: include_str!("time_wait_pressure.md"), judge };
 
 /// The TIME-WAITs of one host.
 #[derive(Clone, Debug)]
@@ -51,8 +47,6 @@ pub struct Overflow {
     pub span: (Time, Time),
 }
 
-/// Fewer TIME-WAITs are not worth a line.
-const LEAST: usize = 10;
 /// A host that held so many, with a limit that nobody told, is named as not judged.
 const UNJUDGED: u64 = 4096;
 /// Fewer FINs answered by RST may have other reasons.
@@ -67,7 +61,7 @@ const NEARLY_ALL: u64 = 80;
 pub fn populations(case: &Case<'_>) -> Vec<Population> {
     let signs = signs(case);
     let mut found: Vec<Population> = Vec::new();
-    for (point, host, spans) in case.holds().populations(LEAST) {
+    for TimeWaits { point, host, spans } in case.holds().time_waits(case.evidence) {
         let closes = spans.len() as u64;
         let held = steps(spans.iter().copied());
         let end = case.evidence.end_of(point);
@@ -79,6 +73,7 @@ pub fn populations(case: &Case<'_>) -> Vec<Population> {
         let Some(peak) = peak(&held, end) else { continue };
         found.push(Population { point, host, closes, held, peak, overflow });
     }
+    // Hosts come by address, and the sort is stable.
     found.sort_by_key(|population| std::cmp::Reverse(population.peak.1));
     found
 }
@@ -196,7 +191,11 @@ fn finding(case: &Case<'_>, population: &Population, overflow: &Overflow) -> Fin
     let subject = Subject { server_ip: Some(host), ..Subject::default() };
     let mut finding = RULE.finding(Severity::Warning, Confidence::High, subject, Some(population.point));
     let resets = overflow.fins_reset.len() as u64;
-    finding.title = format!("{host} holds all the TIME-WAITs it may, about {}: {} answered by RST", overflow.limit, plural(resets, "FIN"));
+    finding.title = format!(
+        "{host} holds all the TIME-WAITs it may, about {}: {} answered by RST",
+        overflow.limit,
+        plural(resets, "FIN")
+    );
     finding.summary = format!(
         "Until {} a FIN that came after the ACK of {host}'s own was acknowledged. From then on, with about {} TIME-WAITs held, {resets} such FINs drew a RST: the table (net.ipv4.tcp_max_tw_buckets) was full, and closes left no TIME-WAIT. About {} closes had none; most of them look orderly on the wire. Their peers' late segments meet no socket, and old segments may enter new connections.",
         overflow.span.0, overflow.limit, overflow.overflowed,
@@ -228,8 +227,12 @@ fn finding(case: &Case<'_>, population: &Population, overflow: &Overflow) -> Fin
         needed(population, overflow)
     ));
     finding.advise("Fewer closes: keep-alive and pools; or let the other side close first.");
-    finding.advise_when("to confirm", "nstat -az TcpExtTCPTimeWaitOverflow grows; `tw` in /proc/net/sockstat stands at the limit");
-    finding.references = ["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()", "RFC 9293 section 3.6.1"].map(str::to_owned).to_vec();
+    finding.advise_when(
+        "to confirm",
+        "nstat -az TcpExtTCPTimeWaitOverflow grows; `tw` in /proc/net/sockstat stands at the limit",
+    );
+    finding.references =
+        ["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()", "RFC 9293 section 3.6.1"].map(str::to_owned).to_vec();
     finding
 }
 

@@ -4,22 +4,23 @@
 //! RFC 9293 section 3.6.1 (TIME-WAIT); `TCP_TIMEWAIT_LEN` in include/net/tcp.h. A TIME-WAIT ends early where the
 //! pair's next incarnation was accepted, or a RST came that fits (RFC 1337).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::Evidence;
-use crate::connection::{Close, Connection, LateKind, Opened, Side, Socket, Who};
+use crate::connection::{Close, Connection, LateKind, Opened, Side, Socket, Tracked, Who};
 use crate::time::{Span, Time};
 
 /// All holds, by client address and server socket at a capture point.
 #[derive(Debug)]
 pub struct Holds {
-    /// By capture point, client and server.
+    /// Those with many connections, by capture point, client and server.
     pub groups: Vec<Group>,
-    /// Those of one group lie together, in no order of time.
-    holds: Vec<Hold>,
+    /// One a shard.
+    parts: Vec<Part>,
 }
 
 /// One client address and one server socket at one capture point.
@@ -31,8 +32,14 @@ pub struct Group {
     pub client: IpAddr,
     /// The server's socket.
     pub server: Socket,
-    range: Range<usize>,
+    /// How many connections there are.
+    pub connections: usize,
+    /// Shard and range of its holds.
+    parts: Vec<(u16, Range<usize>)>,
 }
+
+/// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
+pub const MANY: usize = 32;
 
 /// One incarnation of a socket pair, for as long as somebody holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,68 +65,66 @@ pub struct Hold {
 pub type Steps = Vec<(Time, u64)>;
 
 impl Holds {
-    /// Gathers the holds of all connections; TIME-WAIT lasts for `two_msl`.
+    /// Gathers the holds of all connections, shard by shard; TIME-WAIT lasts for `two_msl`.
     #[must_use]
     pub fn of(evidence: &Evidence, two_msl: Span) -> Self {
-        let mut keys: Keys = Keys::default();
-        let mut holds: Vec<Hold> = Vec::with_capacity(evidence.connection_count());
-        for (shard, tracked) in (0_u16..).zip(&evidence.shards) {
-            let base = holds.len();
-            for connection in tracked.connections() {
-                let group = keys.id(connection);
-                if let Some(previous) = connection.previous() {
-                    if let Some(before) = holds.get_mut(base + previous.index() as usize) {
-                        before.cut(connection);
-                    }
-                }
-                let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
-                (hold.group, hold.connection.0) = (group, shard);
-                holds.push(hold);
-            }
-            for late in tracked.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
-                if let Some(hold) = holds.get_mut(base + late.connection.index() as usize) {
-                    hold.reset(late.by, late.at);
-                }
-            }
-        }
-        let (groups, holds) = keys.sorted(&holds);
-        Self { groups, holds }
+        let parts = evidence.workers.map(&evidence.shards, |number, shard| {
+            Part::of(evidence, u16::try_from(number).unwrap_or(u16::MAX), shard, two_msl)
+        });
+        // Who has many has more than one in some shard.
+        let few = |range: &Range<usize>| range.len() * parts.len() < MANY;
+        let candidates = parts.iter().flat_map(|part| &part.ranges).filter(|(_, range)| !few(range));
+        let keys: BTreeSet<Key> = candidates.map(|(key, _)| *key).collect();
+        let group = |key: &Key| {
+            let ranges =
+                (0_u16..).zip(&parts).filter_map(|(number, part)| Some((number, part.ranges.get(key)?.clone())));
+            let parts: Vec<(u16, Range<usize>)> = ranges.collect();
+            let connections = parts.iter().map(|(_, range)| range.len()).sum();
+            Group { point: key.0, client: key.1, server: key.2, connections, parts }
+        };
+        let groups = keys.iter().map(group).filter(|group| group.connections >= MANY).collect();
+        Self { groups, parts }
     }
 
     /// The holds of a group, in no order of time.
-    #[must_use]
-    pub fn of_group(&self, group: &Group) -> &[Hold] {
-        self.holds.get(group.range.clone()).unwrap_or(&[])
+    pub fn of_group(&self, group: &Group) -> impl Iterator<Item = &Hold> {
+        let part = |(shard, range): &(u16, Range<usize>)| self.parts.get(usize::from(*shard))?.holds.get(range.clone());
+        group.parts.iter().filter_map(part).flatten()
     }
 
     /// The holds of one group, as ports of the client: how many are taken from each moment on.
     #[must_use]
     pub fn ports(&self, group: &Group) -> Steps {
-        let holds = self.of_group(group);
         let until = |hold: &Hold| if hold.time_wait.includes(Side::Client) { hold.until } else { hold.closed };
-        steps(holds.iter().map(|hold| (hold.from, until(hold))))
+        steps(self.of_group(group).map(|hold| (hold.from, until(hold))))
     }
 
-    /// How many TIME-WAITs each host held over time, by capture point and address: a host's groups at a point
-    /// are those where it is the client, and those where it is the server.
+    /// When each host's TIME-WAITs began and ended, by capture point and address; those of hosts with many.
     #[must_use]
-    pub fn populations(&self, least: usize) -> Vec<(u16, IpAddr, Vec<(Time, Time)>)> {
-        let mut hosts: HashMap<(u16, IpAddr), Vec<(Time, Time)>> = HashMap::new();
-        for group in &self.groups {
-            let holds = self.of_group(group);
-            for (side, host) in [(Side::Client, group.client), (Side::Server, group.server.ip)] {
-                let mut held = holds.iter().filter(|hold| hold.time_wait.includes(side) && hold.until > hold.closed);
-                let Some(first) = held.next() else { continue };
-                let spans = hosts.entry((group.point, host)).or_default();
-                spans.push((first.closed, first.until));
-                spans.extend(held.map(|hold| (hold.closed, hold.until)));
-            }
+    pub fn time_waits(&self, evidence: &Evidence) -> Vec<TimeWaits> {
+        let few = |count: usize| count * self.parts.len() < MANY;
+        let counts = evidence.workers.map(&self.parts, |_, part| part.hosts());
+        let candidates = counts.iter().flatten().filter(|(_, count)| !few(**count));
+        let hosts: HashSet<Host> = candidates.map(|(host, _)| *host).collect();
+        let found = evidence.workers.map(&self.parts, |_, part| part.spans(&hosts));
+        let mut all: BTreeMap<Host, Vec<(Time, Time)>> = BTreeMap::new();
+        for (host, spans) in found.into_iter().flatten() {
+            all.entry(host).or_default().extend(spans);
         }
-        let enough = hosts.into_iter().filter(|(_, spans)| spans.len() >= least);
-        let mut all: Vec<_> = enough.map(|((point, host), spans)| (point, host, spans)).collect();
-        all.sort_unstable_by_key(|(point, host, _)| (*point, *host));
-        all
+        let many = all.into_iter().filter(|(_, spans)| spans.len() >= MANY);
+        many.map(|((point, host), spans)| TimeWaits { point, host, spans }).collect()
     }
+}
+
+/// The TIME-WAITs of one host at one capture point.
+#[derive(Clone, Debug)]
+pub struct TimeWaits {
+    /// The number of the capture point.
+    pub point: u16,
+    /// Its address; behind NAT, all hosts' with this address.
+    pub host: IpAddr,
+    /// When each began and ended, in no order of time.
+    pub spans: Vec<(Time, Time)>,
 }
 
 impl Hold {
@@ -145,10 +150,8 @@ impl Hold {
 
     /// The pair's next incarnation: the client gives its own TIME-WAIT up when it sends, the server when it accepts.
     fn cut(&mut self, next: Connection<'_>) {
-        let accepted = !matches!(
-            next.opened(),
-            Opened::Unanswered | Opened::Refused | Opened::Unreachable | Opened::Challenged
-        );
+        let accepted =
+            !matches!(next.opened(), Opened::Unanswered | Opened::Refused | Opened::Unreachable | Opened::Challenged);
         let at = next.first().1;
         // Whoever opens again has given the pair up, TIME-WAIT or not.
         self.closed = self.closed.min(at).max(self.from);
@@ -228,11 +231,80 @@ pub fn thinned(steps: &[(Time, u64)], end: Time, most: usize) -> Steps {
     kept
 }
 
+type Key = (u16, IpAddr, Socket);
+type Host = (u16, IpAddr);
+
+/// The holds of one shard, sorted by group.
+#[derive(Debug)]
+struct Part {
+    ranges: HashMap<Key, Range<usize>>,
+    holds: Vec<Hold>,
+}
+
+impl Part {
+    fn of(evidence: &Evidence, number: u16, shard: &Tracked, two_msl: Span) -> Self {
+        let mut keys: Keys = Keys::default();
+        let mut holds: Vec<Hold> = Vec::with_capacity(shard.len());
+        for connection in shard.connections() {
+            let group = keys.id(connection);
+            if let Some(previous) = connection.previous() {
+                if let Some(before) = holds.get_mut(previous.index() as usize) {
+                    before.cut(connection);
+                }
+            }
+            let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
+            (hold.group, hold.connection.0) = (group, number);
+            holds.push(hold);
+        }
+        for late in shard.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
+            if let Some(hold) = holds.get_mut(late.connection.index() as usize) {
+                hold.reset(late.by, late.at);
+            }
+        }
+        keys.sorted(&holds)
+    }
+
+    /// How many TIME-WAITs each host left.
+    fn hosts(&self) -> HashMap<Host, usize> {
+        let mut counts: HashMap<Host, usize> = HashMap::new();
+        for (key, range) in &self.ranges {
+            for (side, host) in ends(key) {
+                let count = self.held(range, side).count();
+                if count > 0 {
+                    *counts.entry(host).or_default() += count;
+                }
+            }
+        }
+        counts
+    }
+
+    /// The TIME-WAITs of some hosts. The order is that of a hash table: whoever asks sorts by time.
+    fn spans(&self, hosts: &HashSet<Host>) -> HashMap<Host, Vec<(Time, Time)>> {
+        let mut found: HashMap<Host, Vec<(Time, Time)>> = HashMap::new();
+        for (key, range) in &self.ranges {
+            for (side, host) in ends(key).into_iter().filter(|(_, host)| hosts.contains(host)) {
+                let spans = found.entry(host).or_default();
+                spans.extend(self.held(range, side).map(|hold| (hold.closed, hold.until)));
+            }
+        }
+        found
+    }
+
+    fn held(&self, range: &Range<usize>, side: Side) -> impl Iterator<Item = &Hold> {
+        let holds = self.holds.get(range.clone()).unwrap_or(&[]);
+        holds.iter().filter(move |hold| hold.time_wait.includes(side) && hold.until > hold.closed)
+    }
+}
+
+fn ends((point, client, server): &Key) -> [(Side, Host); 2] {
+    [(Side::Client, (*point, *client)), (Side::Server, (*point, server.ip))]
+}
+
 /// Numbers for groups, in order of their first connections.
 #[derive(Default)]
 struct Keys {
-    ids: HashMap<(u16, IpAddr, Socket), u32>,
-    last: Option<((u16, IpAddr, Socket), u32)>,
+    ids: HashMap<Key, u32>,
+    last: Option<(Key, u32)>,
     counts: Vec<usize>,
 }
 
@@ -257,21 +329,20 @@ impl Keys {
         id
     }
 
-    /// Groups by key, and the holds in their order.
-    fn sorted(self, holds: &[Hold]) -> (Vec<Group>, Vec<Hold>) {
-        let mut keys: Vec<_> = self.ids.into_iter().collect();
-        keys.sort_unstable();
-        let (mut next, mut begin) = (vec![0; keys.len()], 0);
-        let mut groups = Vec::with_capacity(keys.len());
-        for ((point, client, server), id) in keys {
-            let count = self.counts.get(id as usize).copied().unwrap_or(0);
-            groups.push(Group { point, client, server, range: begin..begin + count });
-            if let Some(place) = next.get_mut(id as usize) {
-                *place = begin;
-            }
+    /// The holds in order of their groups, each group's range by its key.
+    fn sorted(self, holds: &[Hold]) -> Part {
+        let mut next = Vec::with_capacity(self.counts.len());
+        let mut begin = 0;
+        for count in &self.counts {
+            next.push(begin);
             begin += count;
         }
-        let Some(filler) = holds.first() else { return (groups, Vec::new()) };
+        let range = |id: u32| {
+            let begin = next.get(id as usize).copied().unwrap_or(0);
+            begin..begin + self.counts.get(id as usize).copied().unwrap_or(0)
+        };
+        let ranges = self.ids.into_iter().map(|(key, id)| (key, range(id))).collect();
+        let Some(filler) = holds.first() else { return Part { ranges, holds: Vec::new() } };
         let mut placed = vec![*filler; holds.len()];
         for hold in holds {
             let Some(place) = next.get_mut(hold.group as usize) else { continue };
@@ -280,7 +351,7 @@ impl Keys {
             }
             *place += 1;
         }
-        (groups, placed)
+        Part { ranges, holds: placed }
     }
 }
 
