@@ -7,6 +7,7 @@
 //! include/net/tcp.h), whatever 2MSL would be.
 
 mod history;
+mod late;
 mod record;
 mod syn;
 mod table;
@@ -14,6 +15,7 @@ mod tracker;
 mod view;
 
 pub use history::{Event, History};
+pub use late::{Late, LateAnswer, LateKind, Reset, ResetCause};
 pub use record::Record;
 pub use syn::SynFate;
 pub use tracker::{Tracked, Tracker};

@@ -8,11 +8,16 @@ mod accept_queue_overflow;
 mod close_wait_leak;
 mod connection_refused;
 mod destination_unreachable;
+pub mod ephemeral_ports_exhausting;
 mod fin_unanswered;
+mod fin_wait_2_held;
 mod finding;
 mod group;
 mod host_facts;
+mod late_segments;
+mod old_duplicate;
 mod per_host_paws_drop;
+mod port_usage;
 pub mod replay;
 mod reused_within_2msl;
 mod scan;
@@ -21,6 +26,8 @@ mod syn_flood_or_scan;
 mod syn_into_time_wait;
 mod syn_lost;
 mod synack_lost;
+mod time_wait_assassination;
+pub mod time_wait_pressure;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -33,9 +40,12 @@ pub use finding::{
 };
 
 use self::scan::Suspects;
+use self::time_wait_pressure::Population;
 use self::weigh::Service;
 pub use self::weigh::kernels::Replays;
+use crate::connection::Connection;
 use crate::evidence::Evidence;
+use crate::evidence::holds::Holds;
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
@@ -107,6 +117,8 @@ pub struct Case<'a> {
     suspects: OnceLock<Suspects>,
     links: OnceLock<Links>,
     index: OnceLock<PairIndex>,
+    holds: OnceLock<Holds>,
+    populations: OnceLock<Vec<Population>>,
 }
 
 /// All rules, in the order of lists.
@@ -121,8 +133,13 @@ pub static RULES: &[&Rule] = &[
     &syn_into_time_wait::RULE,
     &synack_lost::RULE,
     &reused_within_2msl::RULE,
+    &time_wait_pressure::RULE,
+    &ephemeral_ports_exhausting::RULE,
+    &old_duplicate::RULE,
+    &time_wait_assassination::RULE,
     &close_wait_leak::RULE,
     &fin_unanswered::RULE,
+    &fin_wait_2_held::RULE,
     &abortive_close::RULE,
 ];
 
@@ -154,6 +171,8 @@ impl<'a> Case<'a> {
             suspects: OnceLock::new(),
             links: OnceLock::new(),
             index: OnceLock::new(),
+            holds: OnceLock::new(),
+            populations: OnceLock::new(),
         }
     }
 
@@ -172,6 +191,35 @@ impl<'a> Case<'a> {
     pub fn replay(&self, pair: &HostPair) -> Replays {
         let start = self.evidence.points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
         weigh::kernels::replay(pair, start)
+    }
+
+    /// Who holds which socket pair for how long.
+    pub fn holds(&self) -> &Holds {
+        self.holds.get_or_init(|| Holds::of(self.evidence, self.two_msl()))
+    }
+
+    /// The TIME-WAITs of each host over time, most first.
+    pub fn populations(&self) -> &[Population] {
+        self.populations.get_or_init(|| time_wait_pressure::populations(self))
+    }
+
+    /// How long TIME-WAIT is taken to last.
+    #[must_use]
+    pub fn two_msl(&self) -> Span {
+        Span(self.thresholds.msl.0.saturating_mul(2))
+    }
+
+    /// The first and the last packet's time at a capture point.
+    #[must_use]
+    pub fn span_of(&self, point: u16) -> (Time, Time) {
+        let found = self.evidence.points.get(usize::from(point));
+        found.map_or((Time::MAX, Time::MIN), |point| (point.first_at, point.last_at))
+    }
+
+    /// The connection of a shard with an index.
+    #[must_use]
+    pub fn connection(&self, place: (u16, u32)) -> Option<Connection<'a>> {
+        self.evidence.shards.get(usize::from(place.0))?.connection(place.1)
     }
 
     /// Unanswered SYN segments by the cause they are attributed to.

@@ -4,6 +4,8 @@
 //! depends on the number of shards; connections are walked in order of capture point and first frame.
 
 pub mod clocks;
+pub mod durations;
+pub mod holds;
 pub mod hosts;
 pub mod links;
 pub mod pairs;

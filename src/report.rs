@@ -2,6 +2,7 @@
 
 mod build;
 pub mod chart;
+mod closing;
 pub mod connections;
 pub mod csv;
 mod hosts;

@@ -36,7 +36,8 @@ pub struct Record {
     pub(super) syn_tsval: TsVal,
     pub(super) syn_ack_tsval: TsVal,
     pub(super) layout: u32,
-    /// The SYN that waits for its answer: 0 none, 1 the first, else the index of a `SynEvent` plus two.
+    /// What waits for its answer: 0 nothing, 1 the first SYN, with the highest bit the index of a `LateEvent`, else
+    /// the index of a `SynEvent` plus two.
     pub(super) pending: u32,
     /// Index of the incarnation before this one plus one; 0 where there is none.
     pub(super) previous: u32,
@@ -187,16 +188,18 @@ impl More {
     pub(super) const LATE_RST: u16 = 1 << 7;
     /// A zero window was announced.
     pub(super) const ZERO_WINDOW: u16 = 1 << 8;
-    /// A keep-alive probe was seen.
-    pub(super) const KEEP_ALIVE: u16 = 1 << 9;
+    /// The end that closed last sent data after the other's FIN.
+    pub(super) const DATA_AFTER_FIN: u16 = 1 << 9;
     /// A segment that belongs to an earlier incarnation, or to none.
     pub(super) const STRAY: u16 = 1 << 10;
-    /// A SYN was repeated although a SYN-ACK had answered it.
-    pub(super) const SYN_AFTER_SYN_ACK: u16 = 1 << 13;
     /// The first SYN carried timestamps.
     pub(super) const SYN_TIMESTAMP: u16 = 1 << 11;
     /// The SYN-ACK carried timestamps.
     pub(super) const SYN_ACK_TIMESTAMP: u16 = 1 << 12;
+    /// A SYN was repeated although a SYN-ACK had answered it.
+    pub(super) const SYN_AFTER_SYN_ACK: u16 = 1 << 13;
+    /// A keep-alive or window probe of the client was seen (shift by one for the server).
+    pub(super) const PROBE: u16 = 1 << 14;
 
     pub(super) const fn has(self, mask: u16) -> bool {
         self.0 & mask == mask
@@ -204,6 +207,21 @@ impl More {
 
     pub(super) fn set(&mut self, mask: u16) {
         self.0 |= mask;
+    }
+
+    /// Whether a two-sided bit is set for `side`.
+    pub(super) const fn of(self, mask: u16, side: Side) -> bool {
+        self.has(mask << side.index())
+    }
+
+    pub(super) fn set_of(&mut self, mask: u16, side: Side) {
+        self.set(mask << side.index());
+    }
+
+    /// Exchanges the bits of both sides.
+    fn swap_sides(&mut self) {
+        let probes = self.0 >> 14;
+        self.0 = self.0 & !(3 << 14) | (probes << 1 & 2 | probes >> 1) << 14;
     }
 }
 
@@ -215,6 +233,7 @@ impl Record {
         }
         self.ports.swap(0, 1);
         self.state.swap_sides();
+        self.more.swap_sides();
         self.next.swap(0, 1);
         self.acked.swap(0, 1);
         self.packets.swap(0, 1);

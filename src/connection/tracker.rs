@@ -5,6 +5,7 @@
 //! connection takes the short way (`plain`); SYN, FIN, RST, ICMP errors and everything around them the long
 //! one, one function an event.
 
+use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
 use super::record::{More, Record, State, WidePair};
 use super::syn::{SynEvent, SynFate};
 use super::table::{Table, touch};
@@ -28,7 +29,12 @@ pub struct Tracked {
     pub(super) wide: Vec<WidePair>,
     pub(super) tunnels: Vec<Tunnel>,
     pub(super) syns: Vec<SynEvent>,
+    pub(super) resets: Vec<ResetEvent>,
+    pub(super) late: Vec<LateEvent>,
 }
+
+/// Marks a late segment, not a SYN, as what waits for its answer.
+const LATE: u32 = 1 << 31;
 
 /// Segments are looked up in runs of this many, so that their cache misses overlap.
 const RUN: usize = 32;
@@ -106,7 +112,9 @@ impl Tracker {
         let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
             record.account(side, seen);
-            record.plain(side, seen.segment);
+            if record.plain(side, seen.segment) {
+                tracked.old_duplicate(index, side, seen);
+            }
         } else {
             self.event(place, index, side, seen);
         }
@@ -133,10 +141,22 @@ impl Tracker {
             return self.table.replace(place, segment.hash, new);
         }
         let tracked = &mut self.tracked;
+        tracked.late_answer(index, side, seen);
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
+        let closed = record.state.has(State::CLOSED);
+        let idle = segment.at.since(record.last_at);
         record.account(side, seen);
+        if segment.sequence_length() > 0 && record.is_old(side, segment) {
+            record.more.set(More::STRAY);
+            return tracked.old_duplicate(index, side, seen);
+        }
         if segment.flags.has(Flags::RST) {
+            let counted = record.state.any(State::RST | State::RST << 1);
             let answered = record.rst(side, segment);
+            if !counted && record.state.of(State::RST, side) && record.state.has(State::ESTABLISHED) {
+                let event = record.reset_event(index, side, seen, idle);
+                tracked.note_reset(event);
+            }
             tracked.answer(index, answered);
         } else if segment.flags.is_syn_ack() {
             record.syn_ack(side, segment);
@@ -146,6 +166,9 @@ impl Tracker {
         } else {
             let answered = record.later(side, segment);
             tracked.answer(index, answered);
+        }
+        if closed {
+            tracked.after_close(index, side, seen);
         }
     }
 
@@ -253,6 +276,81 @@ impl Tracked {
         });
     }
 
+    fn note_reset(&mut self, event: ResetEvent) {
+        if self.resets.len() < late::MOST {
+            self.resets.push(event);
+        }
+    }
+
+    /// A segment after both FINs were acknowledged; a bare ACK there is at most an answer.
+    fn after_close(&mut self, index: u32, side: Side, seen: &Seen<'_>) {
+        let segment = seen.segment;
+        let kind = if segment.flags.has(Flags::RST) {
+            LateKind::Rst
+        } else if segment.flags.is_syn() {
+            LateKind::Syn
+        } else if segment.flags.has(Flags::FIN) {
+            LateKind::Fin
+        } else if segment.payload > 0 {
+            LateKind::Data
+        } else {
+            return;
+        };
+        self.note_late(index, side, seen, kind, false);
+    }
+
+    /// Data with a number below the incarnation's first: noted where the incarnation before had such numbers.
+    #[inline(never)]
+    fn old_duplicate(&mut self, index: u32, side: Side, seen: &Seen<'_>) {
+        let before = self.records.get(index as usize).and_then(|record| record.previous.checked_sub(1));
+        let Some(before) = before.and_then(|before| self.records.get(before as usize)) else { return };
+        let segment = seen.segment;
+        let known = segment.seq.is_after(before.isn_of(side)) || before.state.has(State::CLIENT_GUESSED);
+        if known && before.next_of(side).reaches(segment.seq) {
+            let kind = if segment.flags.has(Flags::FIN) { LateKind::Fin } else { LateKind::Data };
+            self.note_late(index, side, seen, kind, true);
+        }
+    }
+
+    fn note_late(&mut self, index: u32, side: Side, seen: &Seen<'_>, kind: LateKind, of_earlier: bool) {
+        let Some(record) = self.records.get_mut(index as usize) else { return };
+        if self.late.len() >= late::MOST {
+            return;
+        }
+        let segment = seen.segment;
+        if kind != LateKind::Rst {
+            record.wait_with(LATE | u32::try_from(self.late.len()).unwrap_or(0));
+        }
+        self.late.push(LateEvent {
+            record: index,
+            frame: seen.frame,
+            at: segment.at,
+            seq: segment.seq,
+            payload: segment.payload,
+            tsval: segment.timestamp(),
+            by: side,
+            kind,
+            expected: segment.seq == record.next_of(side),
+            of_earlier,
+            answer: LateAnswer::None,
+            answer_frame: 0,
+        });
+    }
+
+    /// The first segment of the other side after a late one is what that drew.
+    fn late_answer(&mut self, index: u32, side: Side, seen: &Seen<'_>) {
+        let Some(record) = self.records.get_mut(index as usize) else { return };
+        if record.pending & LATE == 0 {
+            return;
+        }
+        let Some(event) = self.late.get_mut((record.pending & !LATE) as usize) else { return };
+        if event.by != side {
+            event.answer = if seen.segment.flags.has(Flags::RST) { LateAnswer::Rst } else { LateAnswer::Ack };
+            event.answer_frame = seen.frame;
+            record.wait_with(0);
+        }
+    }
+
     /// Gives the SYN that waits its fate.
     fn answer(&mut self, index: u32, fate: Option<SynFate>) {
         let (Some(record), Some(fate)) = (self.records.get_mut(index as usize), fate) else { return };
@@ -288,7 +386,7 @@ impl Tracked {
     fn icmp_error(&mut self, index: u32, side: Side, segment: &Segment) {
         let Some(record) = self.records.get_mut(index as usize) else { return };
         let quotes_syn = record.state.of(State::SYN, side) && record.isn_of(side) == segment.seq;
-        if quotes_syn && record.pending != 0 {
+        if quotes_syn && record.pending != 0 && record.pending & LATE == 0 {
             record.state.set(State::UNREACHABLE);
             self.answer(index, Some(SynFate::Icmp));
         }
@@ -431,23 +529,24 @@ impl Record {
         self.state.heard(side);
     }
 
-    /// A segment of an open connection: data, or an acknowledgment.
+    /// A segment of an open connection: data, or an acknowledgment. True where it is of an earlier incarnation.
     #[inline]
-    fn plain(&mut self, side: Side, segment: &Segment) {
+    fn plain(&mut self, side: Side, segment: &Segment) -> bool {
         let end = segment.seq.plus(segment.payload);
         if segment.payload > 0 {
             if end.is_after(self.next_of(side)) {
                 self.set_next(side, end);
                 self.first_time(side, State::DATA, Event::Data);
-            } else {
-                self.data_again(side, segment);
+            } else if self.data_again(side, segment) {
+                return true;
             }
         } else if segment.seq.plus(1) == self.next_of(side) {
-            self.more.set(More::KEEP_ALIVE);
+            self.more.set_of(More::PROBE, side);
         } else {
             self.first_time(side, State::PURE_ACK, Event::Ack);
         }
         self.acknowledge(side, segment);
+        false
     }
 
     #[inline]
@@ -469,10 +568,15 @@ impl Record {
     }
 
     /// Data that had been sent before. One octet below the next is a keep-alive or window probe (RFC 9293
-    /// sections 3.8.4 and 3.8.6.1), no retransmission.
-    fn data_again(&mut self, side: Side, segment: &Segment) {
+    /// sections 3.8.4 and 3.8.6.1), no retransmission. True where it is of an earlier incarnation.
+    fn data_again(&mut self, side: Side, segment: &Segment) -> bool {
+        if self.is_old(side, segment) {
+            self.more.set(More::STRAY);
+            return true;
+        }
         if segment.payload == 1 {
-            return self.more.set(More::KEEP_ALIVE);
+            self.more.set_of(More::PROBE, side);
+            return false;
         }
         self.first_time(side, State::DATA, Event::Data);
         self.history.push(side, Event::Again);
@@ -481,6 +585,47 @@ impl Record {
             self.acked.get(Side::Server.index()).is_some_and(|acked| *acked == self.isn_of(Side::Client).plus(1));
         if side == Side::Client && self.state.has(State::OPENED_BY_SYN) && unheard {
             self.more.set(More::EARLY_RETRANSMISSION);
+        }
+        false
+    }
+
+    /// Whether a segment's number lies before the first of this incarnation, which followed another. Beyond a
+    /// quarter of the circle nobody can tell.
+    fn is_old(&self, side: Side, segment: &Segment) -> bool {
+        let sent = self.bytes.get(side.index()).copied().unwrap_or(0);
+        let wrapped = self.bytes_high.get(side.index()).copied().unwrap_or(0) > 0;
+        let followed = self.previous != 0 && !self.state.has(State::CLIENT_GUESSED);
+        followed
+            && segment.flags.0 & (Flags::SYN | Flags::RST) == 0
+            && sent < 1 << 30
+            && !wrapped
+            && !segment.seq.is_after(self.isn_of(side))
+    }
+
+    /// What a RST was like, and what had gone before it.
+    fn reset_event(&self, index: u32, side: Side, seen: &Seen<'_>, idle: Span) -> ResetEvent {
+        let (segment, peer) = (seen.segment, side.other());
+        let acked = |by: Side| self.acked.get(by.index()).copied().unwrap_or_default();
+        let pending = |of: Side| {
+            let fin = u32::from(self.state.of(State::FIN, of));
+            u32::try_from(self.next_of(of).ahead_of(acked(of.other()))).unwrap_or(0).saturating_sub(fin)
+        };
+        // The numbers of what was not captured are unknown.
+        let known = self.state.any(State::SYN_ACK | State::SYN_ACK << 1);
+        ResetEvent {
+            record: index,
+            frame: seen.frame,
+            at: segment.at,
+            idle,
+            own_pending: if known { pending(side) } else { 0 },
+            peer_pending: if known { pending(peer) } else { 0 },
+            by: side,
+            ttl: segment.ttl,
+            initiative: segment.flags.has(Flags::ACK),
+            own_fin: self.state.of(State::FIN, side),
+            peer_fin: self.state.of(State::FIN, peer),
+            data_after_fin: self.more.has(More::DATA_AFTER_FIN) && self.state.of(State::FIRST_FIN, side),
+            probed: self.more.of(More::PROBE, side),
         }
     }
 
@@ -628,10 +773,13 @@ impl Record {
                 self.history.push(side, Event::Again);
             }
         } else {
-            self.plain(side, segment);
+            let _ = self.plain(side, segment);
         }
         self.acknowledge(side, segment);
         let peer = side.other();
+        if segment.payload > 1 && self.state.of(State::FIN, peer) {
+            self.more.set(More::DATA_AFTER_FIN);
+        }
         let acked_now = segment.flags.has(Flags::ACK) && segment.ack.reaches(self.next_of(peer));
         if self.state.of(State::FIN, peer) && !self.state.of(State::FIN_ACKED, peer) && acked_now {
             self.fin_acknowledged(peer, segment);

@@ -685,6 +685,26 @@ impl<'a> Connection<'a> {
         self.record.more.has(More::ZERO_WINDOW)
     }
 
+    /// `side` sent data after the other side's FIN: the half-closed connection was in use, or meant to be.
+    #[must_use]
+    pub fn data_after_fin(self, side: Side) -> bool {
+        self.record.more.has(More::DATA_AFTER_FIN) && self.first_fin() == Some(side.other())
+    }
+
+    /// The next sequence number that `side` would send; after its FIN, where nothing else came.
+    #[must_use]
+    pub fn next_sequence(self, side: Side) -> SeqNumber {
+        self.record.next.get(side.index()).copied().unwrap_or_default()
+    }
+
+    /// How long `side` waited for the ACK of its FIN: FIN-WAIT-1 of the end that closes first, LAST-ACK of the other.
+    #[must_use]
+    pub fn fin_to_ack(self, side: Side) -> Option<Span> {
+        let endpoint = self.endpoint(side);
+        let span = endpoint.fin_acked?.since(endpoint.first_fin?);
+        (span.0 >= 0).then_some(span)
+    }
+
     /// Its SYN drew a challenge ACK.
     #[must_use]
     pub fn challenged(self) -> bool {

@@ -1,11 +1,14 @@
-//! RST001: connections ended by RST: who did it, when, and whether data was lost.
+//! RST001: connections ended by RST: who did it, when, why, and whether data was lost.
 //!
 //! RFC 9293 section 3.10.4 (abort) and 3.6.1 (a close with data unread may send RST, RFC 1122 section 4.2.2.13).
+//! What made the sender reset is told from the shape of the RST (see `connection::late`).
+
+use hashbrown::HashMap;
 
 use super::finding::plural;
-use super::group::{Group, Show, groups};
-use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::connection::{Close, Connection, Side, Who};
+use super::group::{Group, groups};
+use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
+use crate::connection::{Close, Connection, Reset, ResetCause, Side, Who};
 
 pub(super) static RULE: Rule =
     Rule { code: "RST001", name: "abortive-close", explanation: include_str!("abortive_close.md"), judge };
@@ -15,39 +18,118 @@ fn judge(case: &Case<'_>) -> Verdict {
         let reset = matches!(connection.close(), Close::Reset | Close::FinReset);
         (reset && carried_data(connection)).then_some(())
     });
-    Verdict { found: aborted.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+    if aborted.is_empty() {
+        return Verdict::default();
+    }
+    let mut resets: Resets<'_> = HashMap::new();
+    for reset in case.evidence.shards.iter().flat_map(|shard| shard.resets()) {
+        resets.entry((reset.connection.point(), reset.connection.first().0)).or_insert(reset);
+    }
+    Verdict { found: aborted.iter().map(|group| finding(case, group, &resets)).collect(), not_judged: Vec::new() }
 }
+
+/// The RST that ended a connection, by capture point and first frame of that.
+type Resets<'a> = HashMap<(u16, u64), Reset<'a>>;
 
 /// A connection without any data that is reset is a health check or a scan, no loss.
 fn carried_data(connection: Connection<'_>) -> bool {
     Side::BOTH.into_iter().any(|side| connection.endpoint(side).bytes > 0)
 }
 
-fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
+fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Finding {
     let (client, server, total) = (group.client, group.server, group.total());
+    let of = |connection: &Connection<'_>| resets.get(&(connection.point(), connection.first().0));
     let by = |who: Who| group.count(|connection, ()| connection.reset_by() == who);
     let after_fin = group.count(|connection, ()| connection.close() == Close::FinReset);
+    let lossy = group.count(|connection, ()| of(connection).is_some_and(loses));
+    let lost: u64 = group.picked.iter().filter_map(|(connection, ())| of(connection)).map(|reset| reset.lost).sum();
+    let causes: Vec<(ResetCause, u64)> = ResetCause::ALL
+        .into_iter()
+        .map(|cause| (cause, group.count(|connection, ()| of(connection).is_some_and(|reset| reset.cause == cause))))
+        .filter(|(_, count)| *count > 0)
+        .collect();
     let mut finding = group.finding(&RULE, Severity::Info, Confidence::High);
     finding.title = format!("{} between {client} and {server} ended by RST", plural(total, "connection"));
+    let why: Vec<String> = causes.iter().map(|(cause, count)| format!("{count}: {}", cause.words())).collect();
     finding.summary = format!(
-        "{} by the client, {} by the server; {after_fin} after a FIN had been sent. A RST throws away data that was not read or not sent yet, and leaves no TIME-WAIT.",
+        "{} by the client, {} by the server; {after_fin} after a FIN had been sent. By the shape of the RST and what went before: {}. {lossy} lost data that was not acknowledged or came after the close. A RST throws away data that was not read or not sent yet, and leaves no TIME-WAIT.",
         by(Who::Client),
         by(Who::Server),
+        if why.is_empty() { "not told".to_owned() } else { why.join("; ") },
     );
     finding.metric("connections", number(total));
     finding.metric("by_client", number(by(Who::Client)));
     finding.metric("by_server", number(by(Who::Server)));
     finding.metric("after_fin", number(after_fin));
-    finding.exhibit_all(group.exhibits(case, Show::Last, |connection, ()| {
-        format!(
-            "{} to {}, history {}: reset by the {}",
+    finding.metric("with_data_lost", number(lossy));
+    finding.metric("octets_unacknowledged", number(lost));
+    for (cause, count) in &causes {
+        finding.metric(cause.name(), number(*count));
+    }
+    finding.tables.push(table(group, &causes, of));
+    let exhibits = group.picked.iter().map(|(connection, ())| {
+        let (frame, at) = of(connection).map_or(connection.last(), |reset| (reset.frame, reset.at));
+        let text = format!(
+            "{} to {}, history {}: reset by the {}{}",
             connection.client(),
             connection.server(),
             connection.history(),
-            connection.reset_by().name()
-        )
-    }));
-    finding.advise("Look at the end that sent the RST: SO_LINGER 0, close() with unread data, an exit without close, or a time-out of a proxy.");
-    finding.references = ["RFC 9293 section 3.10.4", "RFC 1122 section 4.2.2.13"].map(str::to_owned).to_vec();
+            connection.reset_by().name(),
+            of(connection)
+                .map(|reset| format!(" {} after the packet before: {}", reset.idle, reset.cause.words()))
+                .unwrap_or_default(),
+        );
+        case.exhibit(group.point, frame, at, text)
+    });
+    finding.exhibit_all(exhibits.collect());
+    advise(&mut finding, &causes);
+    finding.references = ["RFC 9293 sections 3.5.2 and 3.10.4", "RFC 1122 section 4.2.2.13", "RFC 2525 section 2.17"]
+        .map(str::to_owned)
+        .to_vec();
     finding
+}
+
+/// Whether data was on its way or came too late.
+fn loses(reset: &Reset<'_>) -> bool {
+    reset.lost > 0 || matches!(reset.cause, ResetCause::UnreadData | ResetCause::DataAfterClose)
+}
+
+fn table<'a>(
+    group: &Group<'_, ()>,
+    causes: &[(ResetCause, u64)],
+    of: impl Fn(&Connection<'_>) -> Option<&'a Reset<'a>>,
+) -> Table {
+    let row = |(cause, count): &(ResetCause, u64)| {
+        let with = |which: &dyn Fn(&Reset<'_>) -> bool| {
+            group.count(|connection, ()| of(connection).is_some_and(|reset| reset.cause == *cause && which(reset)))
+        };
+        vec![
+            Cell::Text(cause.words().to_owned()),
+            Cell::Count(*count),
+            Cell::Count(with(&|reset| reset.by == Side::Client)),
+            Cell::Count(with(&|reset| reset.by == Side::Server)),
+            Cell::Count(with(&loses)),
+        ]
+    };
+    Table {
+        title: "Why they were reset".to_owned(),
+        columns: ["cause", "connections", "by the client", "by the server", "data lost"].map(str::to_owned).to_vec(),
+        rows: causes.iter().map(row).collect(),
+    }
+}
+
+fn advise(finding: &mut Finding, causes: &[(ResetCause, u64)]) {
+    for (cause, _) in causes {
+        finding.advise(match cause {
+            ResetCause::LingerZero => "SO_LINGER 0, or close() with data unread: if it is meant to avoid TIME-WAIT, it throws data and protection away; nstat TcpExtTCPAbortOnData and TCPAbortOnClose tell the two apart.",
+            ResetCause::UnreadData => "The application closed with data unread: let it read to the end of file, or shutdown(SHUT_WR) first.",
+            ResetCause::DataAfterClose => "One end closed while the other still sent: agree on who ends the conversation, or read until end of file before close().",
+            ResetCause::FinAfterClose => "The peer closed after the closer's FIN-WAIT-2 had ended: see tcp_fin_timeout (FW002) and the TIME-WAIT limit (TW002).",
+            ResetCause::KeepAlive => "The peer of a keep-alive vanished or was cut off: look at the path, and at what went on there before.",
+            ResetCause::ZeroWindow => "The reader stopped reading: find out why its application hangs.",
+            ResetCause::Middlebox => "A firewall, NAT or balancer sent the RST: look at its idle time-out and keep connections alive below that; record at both ends to prove it.",
+            ResetCause::NoSocket => "The sender had no such connection: it was restarted, moved to another host, or had ended it unseen; after long idle times look at time-outs on the way.",
+        });
+    }
+    finding.advise_when("to confirm", "nstat -az TcpOutRsts TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout on the end that sent it");
 }

@@ -7,7 +7,7 @@
 use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::connection::{Close, Connection, Who};
+use crate::connection::{Close, Connection, Side, Who};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
@@ -15,6 +15,8 @@ pub(super) static RULE: Rule =
 
 /// Quiet in CLOSE-WAIT for less than this may be an application that is still at work.
 const PATIENCE: Span = Span::from_secs(10);
+/// The same where it has sent data since: a half-closed connection in use.
+const IN_USE: Span = Span::from_secs(60);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let leaking = groups(case, |connection| leaked(case, connection));
@@ -29,7 +31,9 @@ fn leaked(case: &Case<'_>, connection: Connection<'_>) -> Option<Span> {
     let end = case.evidence.end_of(connection.point());
     let held = connection.close_wait(end)?;
     let quiet = end.since(connection.last().1);
-    (held >= PATIENCE && quiet >= PATIENCE).then_some(held)
+    let side = if connection.close_wait_side() == Who::Client { Side::Client } else { Side::Server };
+    let patience = if connection.data_after_fin(side) { IN_USE } else { PATIENCE };
+    (held >= patience && quiet >= patience).then_some(held)
 }
 
 fn finding(case: &Case<'_>, group: &Group<'_, Span>) -> Finding {

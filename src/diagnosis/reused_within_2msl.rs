@@ -4,34 +4,53 @@
 //! `tcp_timewait_state_process()` in net/ipv4/tcp_minisocks.c. Linux holds TIME-WAIT for 60 s plus up to 8 s of
 //! timer granularity, so that reuse between 60 and 68 s tells nothing.
 
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
 use super::finding::plural;
 use super::group::{Group, Show, groups};
-use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::connection::ReuseOutcome;
-use crate::time::Span;
+use super::port_usage::PortUsage;
+use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
+use crate::connection::{Connection, ReuseOutcome, Side, Socket, Who};
+use crate::segment::SeqNumber;
+use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
     Rule { code: "TW001", name: "reused-within-2msl", explanation: include_str!("reused_within_2msl.md"), judge };
 
+/// After 2MSL, timers may run on for so long: whether TIME-WAIT was still there cannot be told.
+const GRANULARITY: Span = Span::from_secs(8);
+/// A SYN that was sent away by a challenge comes back within this, behind a NAT from another port.
+const RETRY: Span = Span::from_secs(10);
+/// Reuses that a table shows one by one.
+const SHOWN: usize = 40;
+
 /// When a socket pair was used again, and what that drew.
 type Reuse = (Span, ReuseOutcome);
+/// Retries under another port, by what stays the same: capture point, client address, server socket, ISN.
+type Retries<'a> = HashMap<(u16, IpAddr, Socket, SeqNumber), Vec<Connection<'a>>>;
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let two_msl = two_msl(case);
-    let reused = groups(case, |connection| connection.reuse().filter(|(interval, _)| *interval < two_msl));
-    Verdict { found: reused.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+    let longest = Span(case.two_msl().0.saturating_add(GRANULARITY.0));
+    let mut reused = groups(case, |connection| connection.reuse().filter(|(interval, _)| *interval < longest));
+    // Where all came that late, nothing was reused too early.
+    reused.retain(|group| group.picked.iter().any(|(_, (interval, _))| *interval < case.two_msl()));
+    let retries = retries(case, &reused);
+    Verdict { found: reused.iter().map(|group| finding(case, group, &retries)).collect(), not_judged: Vec::new() }
 }
 
-fn two_msl(case: &Case<'_>) -> Span {
-    Span(case.thresholds.msl.0.saturating_mul(2))
-}
-
-fn finding(case: &Case<'_>, group: &Group<'_, Reuse>) -> Finding {
+fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Finding {
+    let two_msl = case.two_msl();
+    let early = all.picked.iter().filter(|(_, (interval, _))| *interval < two_msl).copied().collect();
+    let group = &Group { point: all.point, client: all.client, server: all.server, picked: early };
+    let undecided = all.total().saturating_sub(group.total());
     let (client, server, total) = (group.client, group.server, group.total());
     let count = |wanted: &[ReuseOutcome]| group.count(|_, (_, outcome)| wanted.contains(outcome));
     let accepted = count(&[ReuseOutcome::Accepted]);
     let challenged = count(&[ReuseOutcome::Challenged, ReuseOutcome::ChallengedThenAccepted]);
-    let lost = count(&[ReuseOutcome::Challenged, ReuseOutcome::Refused, ReuseOutcome::Unanswered]);
+    let followed = group.count(|connection, (_, outcome)| lost(*outcome) && followed(*connection, retries).is_some());
+    let lost = group.count(|_, (_, outcome)| lost(*outcome)).saturating_sub(followed);
     let shortest = group.picked.iter().map(|(_, (interval, _))| *interval).min().unwrap_or_default();
     let trouble = lost > 0 || challenged > 0;
     let mut finding = group.finding(&RULE, if trouble { Severity::Warning } else { Severity::Info }, Confidence::High);
@@ -40,17 +59,37 @@ fn finding(case: &Case<'_>, group: &Group<'_, Reuse>) -> Finding {
         plural(total, "socket pair")
     );
     finding.summary = format!(
-        "Of {} before 2MSL = {}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.",
+        "Of {} before 2MSL = {two_msl}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.{}{}{}",
         plural(total, "reuse"),
-        two_msl(case),
+        sentence(
+            followed,
+            "came back from another port with the same ISN and opened there: a NAT gave the retry a new port."
+        ),
+        sentence(
+            undecided,
+            "more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell."
+        ),
+        ports(case, group),
     );
     finding.metric("reuses", number(total));
     finding.metric("shortest_s", shortest.secs());
     finding.metric("accepted", number(accepted));
     finding.metric("challenged", number(challenged));
     finding.metric("unanswered", number(count(&[ReuseOutcome::Unanswered])));
+    finding.metric("undecided", number(undecided));
+    finding.metric("followed", number(followed));
+    finding.metric("median_s", median(group).secs());
+    finding.metric("longest_delay_ms", delays(group, retries).max().unwrap_or_default().millis());
+    finding.metric("server_time_wait", number(group.count(|connection, _| holder(*connection) == Who::Server)));
+    finding.tables.push(histogram(all, two_msl));
+    finding.tables.push(one_by_one(group, retries));
     finding.exhibit_all(group.exhibits(case, Show::First, |connection, (interval, outcome)| {
-        format!("SYN from port {} {interval} after its TIME-WAIT began: {}", connection.client().port, outcome.name())
+        let retried = match followed_by(*connection, *outcome, retries) {
+            Some(next) => format!("; the same SYN came again from port {}", next.client().port),
+            None => String::new(),
+        };
+        let port = connection.client().port;
+        format!("SYN from port {port} {interval} after its TIME-WAIT began: {}{retried}", outcome.name())
     }));
     finding.advise(if trouble {
         "Let the client keep its timestamps on and its ports longer: more destinations or addresses, a wider net.ipv4.ip_local_port_range, or kept-alive connections."
@@ -65,4 +104,203 @@ fn finding(case: &Case<'_>, group: &Group<'_, Reuse>) -> Finding {
     .map(str::to_owned)
     .to_vec();
     finding
+}
+
+fn sentence(count: u64, rest: &str) -> String {
+    if count == 0 { String::new() } else { format!(" {count} {rest}") }
+}
+
+/// What ports the client goes round in, where that is known.
+fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
+    let holds = case.holds();
+    let same =
+        |g: &&crate::evidence::holds::Group| (g.point, g.client, g.server) == (group.point, group.client, group.server);
+    let usage = holds.groups.iter().find(same).and_then(|g| PortUsage::of(holds, g, case.evidence.end_of(group.point)));
+    match usage {
+        Some(usage) if usage.circled => format!(
+            " The client goes round in {} ports ({}) and held {} of them at most, at {:.0} new connections a second.",
+            usage.distinct,
+            usage.range_text(),
+            usage.peak.1,
+            usage.latest_rate(usage.last.from),
+        ),
+        _ => String::new(),
+    }
+}
+
+const fn lost(outcome: ReuseOutcome) -> bool {
+    matches!(outcome, ReuseOutcome::Challenged | ReuseOutcome::Refused | ReuseOutcome::Unanswered)
+}
+
+/// Who held the TIME-WAIT that was met.
+fn holder(connection: Connection<'_>) -> Who {
+    connection.previous().map_or(Who::None, Connection::time_wait_side)
+}
+
+fn median(group: &Group<'_, Reuse>) -> Span {
+    let mut intervals: Vec<Span> = group.picked.iter().map(|(_, (interval, _))| *interval).collect();
+    intervals.sort_unstable();
+    intervals.get(intervals.len() / 2).copied().unwrap_or_default()
+}
+
+/// How long connecting took where it did not go through at once.
+fn delay(connection: Connection<'_>, outcome: ReuseOutcome, retries: &Retries<'_>) -> Option<Span> {
+    match outcome {
+        ReuseOutcome::Accepted | ReuseOutcome::ChallengedThenAccepted => connection.handshake(),
+        _ => {
+            let next = followed_by(connection, outcome, retries)?;
+            Some(next.first().1.plus(next.handshake()?).since(connection.first().1))
+        }
+    }
+}
+
+fn delays<'g>(group: &'g Group<'_, Reuse>, retries: &'g Retries<'_>) -> impl Iterator<Item = Span> + 'g {
+    group.picked.iter().filter_map(|(connection, (_, outcome))| delay(*connection, *outcome, retries))
+}
+
+/// Looks for the retries of reuses that never opened: one pass over all connections, if there is one at all.
+fn retries<'a>(case: &Case<'a>, reused: &[Group<'a, Reuse>]) -> Retries<'a> {
+    let failed = reused.iter().flat_map(|group| &group.picked).filter(|(_, (_, outcome))| lost(*outcome));
+    let mut retries: Retries<'a> = failed.filter_map(|(connection, _)| Some((key(*connection)?, Vec::new()))).collect();
+    if retries.is_empty() {
+        return retries;
+    }
+    for connection in case.evidence.shards.iter().flat_map(|shard| shard.connections()) {
+        let Some(key) = key(connection) else { continue };
+        if let Some(found) = retries.get_mut(&key) {
+            found.push(connection);
+        }
+    }
+    retries
+}
+
+fn key(connection: Connection<'_>) -> Option<(u16, IpAddr, Socket, SeqNumber)> {
+    let syn = connection.first_syn()?;
+    Some((connection.point(), connection.client().ip, connection.server(), syn.isn))
+}
+
+/// The first connection that opened with the same ISN from another port soon after.
+fn followed<'a>(connection: Connection<'_>, retries: &Retries<'a>) -> Option<Connection<'a>> {
+    let at: Time = connection.first().1;
+    let others = retries.get(&key(connection)?)?.iter().filter(|other| {
+        let later = other.first().1.since(at);
+        other.client().port != connection.client().port && other.is_open() && later.0 >= 0 && later <= RETRY
+    });
+    others.min_by_key(|other| other.first()).copied()
+}
+
+fn followed_by<'a>(connection: Connection<'_>, outcome: ReuseOutcome, retries: &Retries<'a>) -> Option<Connection<'a>> {
+    if lost(outcome) { followed(connection, retries) } else { None }
+}
+
+/// How many reuses came how soon, alone and together with all sooner ones.
+fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
+    let after = Span(two_msl.0.saturating_add(GRANULARITY.0));
+    let mut edges: Vec<Span> =
+        [1, 2, 5, 10, 30].map(Span::from_secs).into_iter().filter(|edge| *edge < two_msl).collect();
+    edges.extend([two_msl, after]);
+    let mut from = Span::ZERO;
+    let mut together = 0_u64;
+    let mut rows = Vec::new();
+    for edge in edges {
+        let inside = |interval: Span| interval < edge && (interval >= from || from == Span::ZERO);
+        let count = all.count(|_, (interval, _)| inside(*interval));
+        let accepted = all.count(|_, (interval, outcome)| inside(*interval) && *outcome == ReuseOutcome::Accepted);
+        together += count;
+        let name = if edge == after { format!("{two_msl} to {after}: cannot tell") } else { format!("under {edge}") };
+        let share = 100.0 * number(together) / number(all.total()).max(1.0);
+        rows.push(vec![
+            Cell::Text(name),
+            Cell::Count(count),
+            Cell::Number((share * 10.0).round() / 10.0),
+            Cell::Count(accepted),
+        ]);
+        from = edge;
+    }
+    Table {
+        title: "From the start of TIME-WAIT to the new SYN".to_owned(),
+        columns: ["interval", "reuses", "together, %", "accepted at once"].map(str::to_owned).to_vec(),
+        rows,
+    }
+}
+
+/// Old and new numbers side by side, with the rule that decided.
+fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
+    let mut picked: Vec<_> = group.picked.iter().collect();
+    // What went wrong comes first, then the soonest.
+    picked.sort_by_key(|(connection, (interval, outcome))| {
+        (*outcome == ReuseOutcome::Accepted, *interval, connection.first())
+    });
+    let row = |(connection, (interval, outcome)): &&(Connection<'_>, Reuse)| {
+        let deltas = Deltas::of(*connection);
+        let text = |delta: Option<i32>| Cell::Text(delta.map_or("–".to_owned(), |delta| format!("{delta:+}")));
+        let outcome_text = match followed_by(*connection, *outcome, retries) {
+            Some(next) => format!("{}, then opened from port {}", outcome.name(), next.client().port),
+            None => outcome.name().to_owned(),
+        };
+        vec![
+            Cell::Count(u64::from(connection.client().port)),
+            Cell::Text(interval.to_string()),
+            Cell::Text(holder(*connection).name().to_owned()),
+            text(deltas.isn),
+            text(deltas.tsval),
+            Cell::Text(outcome_text),
+            Cell::Text(delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string())),
+            Cell::Text(deltas.rule(holder(*connection)).to_owned()),
+        ]
+    };
+    Table {
+        title: "Reuses, those with trouble first".to_owned(),
+        columns: [
+            "port",
+            "interval",
+            "TIME-WAIT at",
+            "ISN past old end",
+            "TSval past old SYN's",
+            "outcome",
+            "connect took",
+            "because",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows: picked.iter().take(SHOWN).map(row).collect(),
+    }
+}
+
+/// How far the new incarnation's numbers are past the old one's.
+struct Deltas {
+    /// New ISN past the old end's next number.
+    isn: Option<i32>,
+    /// New TSval past the newest known of the old incarnation.
+    tsval: Option<i32>,
+}
+
+impl Deltas {
+    fn of(connection: Connection<'_>) -> Self {
+        let previous = connection.previous();
+        let isn =
+            connection.first_syn().zip(previous).map(|(syn, old)| syn.isn.ahead_of(old.next_sequence(Side::Client)));
+        let newest = previous.and_then(|old| {
+            // What the server learnt where it closed first; else the old SYN's own.
+            let learnt =
+                old.learnt().into_iter().flatten().filter(|learnt| learnt.side == Side::Server).map(|l| l.tsval);
+            learnt.last().or(old.syn_tsval())
+        });
+        let tsval = connection.syn_tsval().zip(newest).map(|(new, old)| new.ahead_of(old));
+        Self { isn, tsval }
+    }
+
+    /// What let the holder of TIME-WAIT accept the SYN, or refuse it (RFC 9293 section 3.10.7.4, RFC 6191).
+    fn rule(&self, holder: Who) -> &'static str {
+        if holder == Who::Client {
+            return "the client gave up its own TIME-WAIT (tcp_tw_reuse or bind); the server held none";
+        }
+        match (self.tsval, self.isn) {
+            (Some(tsval), _) if tsval > 0 => "newer timestamp: accepted (RFC 6191)",
+            (Some(tsval), _) if tsval < 0 => "older timestamp: refused by PAWS (RFC 7323 section 5.3)",
+            (_, Some(isn)) if isn > 0 => "higher ISN: accepted (RFC 9293 section 3.10.7.4)",
+            (_, Some(_)) => "ISN not higher, timestamp not newer: challenge ACK (RFC 9293 section 3.10.7.4)",
+            _ => "old numbers not captured",
+        }
+    }
 }

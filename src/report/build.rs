@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
+use super::closing;
 use super::model::{CaptureFacts, Client, Input, Link, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
 use crate::capture::LinkType;
 use crate::connection::{Connection, Opened, Socket};
@@ -35,6 +36,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         clients: clients(evidence),
         services: services(evidence),
         hosts: super::hosts::hosts(evidence),
+        populations: closing::populations(case),
         charts: Vec::new(),
     }
 }
@@ -116,6 +118,8 @@ fn services(evidence: &Evidence) -> Vec<Service> {
         client_closes: counts.client_closes,
         server_closes: counts.server_closes,
         resets: counts.resets,
+        closes_first: closing::first(&counts),
+        states: Vec::new(),
     };
     let mut services: Vec<Service> = sums.into_iter().map(one).collect();
     services.sort_by(|one, other| {
@@ -123,6 +127,7 @@ fn services(evidence: &Evidence) -> Vec<Service> {
         busiest.cmp(&(one.attempts_unanswered, one.connections)).then((one.ip, one.port).cmp(&(other.ip, other.port)))
     });
     services.truncate(ROWS);
+    closing::add_states(evidence, &mut services);
     services
 }
 

@@ -36,6 +36,8 @@ pub struct Report {
     pub clients: Vec<Client>,
     /// Server sockets, busiest first; cut after 1000.
     pub services: Vec<Service>,
+    /// TIME-WAITs of each host over time, rebuilt from the closes seen, most first; cut after 100.
+    pub populations: Vec<Population>,
     /// What hosts said of themselves.
     pub hosts: Vec<serde_json::Value>,
     /// Unanswered SYN segments by the cause they are attributed to.
@@ -228,6 +230,59 @@ pub struct Service {
     pub server_closes: u64,
     /// Ended by RST.
     pub resets: u64,
+    /// Who closes first, in a sentence; absent where nothing closed in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closes_first: Option<String>,
+    /// How long the states of an orderly close last there; for the 50 busiest services.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<StateDurations>,
+}
+
+/// How long connections of a service stay in one state of closing.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct StateDurations {
+    /// `FIN-WAIT-1`, `FIN-WAIT-2`, `CLOSE-WAIT` or `LAST-ACK`, at whichever end was in it.
+    pub state: &'static str,
+    /// How many there are.
+    pub count: u64,
+    /// What half of them do not exceed, in milliseconds, to about a quarter.
+    pub median_ms: f64,
+    /// What 95 of 100 do not exceed, in milliseconds, to about a quarter.
+    pub p95_ms: f64,
+    /// The longest, in milliseconds.
+    pub longest_ms: f64,
+}
+
+/// The TIME-WAITs of one host, rebuilt from the closes seen.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Population {
+    /// The capture point it was seen at.
+    pub point: String,
+    /// Its address; behind NAT, that of all hosts there.
+    pub ip: IpAddr,
+    /// Closes that left a TIME-WAIT there.
+    pub closes: u64,
+    /// Most at one moment of the capture.
+    pub peak: u64,
+    /// The first such moment.
+    #[schemars(with = "String")]
+    pub peak_at: Time,
+    /// The limit, where the capture shows that it was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// How many there were at moments of equal distance; for the 20 hosts with most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
+}
+
+/// A count at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Sample {
+    /// When.
+    #[schemars(with = "String")]
+    pub at: Time,
+    /// How many.
+    pub count: u64,
 }
 
 /// One picture of the report.

@@ -1,15 +1,22 @@
 //! Which charts a report has, and what they show: evidence and findings become the charts' plain data.
 
 use super::chart::{
-    Chart, CloseCount, Closes, Picture, Remembered, Reuse, ReuseIntervals, ReuseOutcome, SynFate, SynMark,
-    SynTimestamps,
+    Chart, CloseCount, Closes, Forecast, Limit, Picture, Population, PopulationLine, PortsHeld, Remembered, Reuse,
+    ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
 };
 use super::model::{ChartEntry, Report};
-use crate::connection::{self, Close};
+use crate::connection::{self, Close, Socket};
+use crate::diagnosis::ephemeral_ports_exhausting::{Stage, stage};
 use crate::diagnosis::replay::Prediction;
-use crate::diagnosis::{Case, Finding};
+use crate::diagnosis::{Case, Finding, time_wait_pressure};
+use crate::evidence::holds::thinned;
 use crate::evidence::pairs::HostPair;
 use crate::time::Span;
+
+/// Steps of a line over time; more cannot be seen.
+const POINTS: usize = 2000;
+/// Hosts in one picture.
+const LINES: usize = 6;
 
 /// Charts that a report has at most: pages with more are not read.
 const MOST: usize = 24;
@@ -23,6 +30,10 @@ pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
         let title = "How soon socket pairs are used again after TIME-WAIT began".to_owned();
         entry("reuse-intervals", title, picture, None)
     }));
+    charts.extend(
+        populations(case)
+            .map(|picture| entry("time-wait-population", "TIME-WAITs held by each host".to_owned(), picture, None)),
+    );
     charts.extend(closes(report).map(|picture| entry("closes", "How connections closed".to_owned(), picture, None)));
     charts
 }
@@ -39,9 +50,58 @@ fn entry(name: &str, title: String, picture: Picture, finding: Option<&Finding>)
 }
 
 fn of_finding(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
-    if finding.rule != "SYN001" {
-        return None;
+    match finding.rule {
+        "SYN001" => of_syn001(case, finding),
+        "TW002" => of_tw002(case, finding),
+        "TW003" => of_tw003(case, finding),
+        _ => None,
     }
+}
+
+/// The number of the capture point that a finding is about.
+fn point_of(finding: &Finding) -> Option<u16> {
+    finding.point.as_deref()?.strip_prefix('p')?.parse::<u16>().ok()?.checked_sub(1)
+}
+
+/// TIME-WAITs of the host whose table overflowed.
+fn of_tw002(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
+    let (point, host) = (point_of(finding)?, finding.subject.server_ip?);
+    let population = case.populations().iter().find(|found| (found.point, found.host) == (point, host))?;
+    let limit = population.overflow.as_ref()?.limit;
+    let limits = vec![Limit { label: "where the table was full".to_owned(), value: limit }];
+    let picture = Picture::Population(Population { lines: vec![line(case, population)], limits });
+    let name = format!("{}-population", finding.id.to_lowercase());
+    Some(entry(&name, format!("TIME-WAITs of {host} and its limit"), picture, Some(finding)))
+}
+
+/// Ports held towards the destination that they run out for.
+fn of_tw003(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
+    let (subject, point) = (&finding.subject, point_of(finding)?);
+    let (client, server) = (subject.client_ip?, Socket { ip: subject.server_ip?, port: subject.server_port? });
+    let group = case.holds().groups.iter().find(|g| (g.point, g.client, g.server) == (point, client, server))?;
+    let (usage, stage) = stage(case, group)?;
+    let forecast = match stage {
+        Stage::Forecast(exhausted) => Some(Forecast { from: usage.peak.0, held: usage.peak.1, exhausted }),
+        Stage::Exhausted | Stage::Near => None,
+    };
+    let held = thinned(&usage.held, case.evidence.end_of(point), POINTS);
+    let picture = Picture::PortsHeld(PortsHeld { held, range: usage.limit().0, forecast });
+    let name = format!("{}-ports", finding.id.to_lowercase());
+    Some(entry(&name, format!("Ports of {client} towards {server}"), picture, Some(finding)))
+}
+
+/// The TIME-WAITs of the hosts with most.
+fn populations(case: &Case<'_>) -> Option<Picture> {
+    let lines: Vec<PopulationLine> = case.populations().iter().take(LINES).map(|found| line(case, found)).collect();
+    (!lines.is_empty()).then_some(Picture::Population(Population { lines, limits: Vec::new() }))
+}
+
+fn line(case: &Case<'_>, population: &time_wait_pressure::Population) -> PopulationLine {
+    let values = thinned(&population.held, case.evidence.end_of(population.point), POINTS);
+    PopulationLine { label: format!("{} (from the capture)", population.host), values }
+}
+
+fn of_syn001(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
     let (client, server) = (finding.subject.client_ip?, finding.subject.server_ip?);
     let point: u16 = finding.point.as_deref()?.strip_prefix('p')?.parse().ok()?;
     let pair = case.pairs().pair(case.evidence, (point.checked_sub(1)?, client, server))?;

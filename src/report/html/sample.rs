@@ -51,6 +51,7 @@ pub(crate) fn empty() -> Report {
             client("2001:db8:85a3:1234:5678:8a2e:370:7334", [89, 0, 0, 89, 0]),
         ],
         services: vec![service("192.0.2.80", 443), service("2001:db8:ffff:ffff:ffff:ffff:ffff:fffe", 65_535)],
+        populations: Vec::new(),
         hosts: vec![serde_json::json!({
             "name": "web1",
             "kernel": "3.10.0-327.el7.x86_64",
@@ -382,5 +383,7 @@ fn service(ip: &str, port: u16) -> Service {
         client_closes: 210,
         server_closes: 3591,
         resets: 122,
+        closes_first: None,
+        states: Vec::new(),
     }
 }

@@ -161,7 +161,8 @@ fn is_number(cell: &str) -> bool {
 
 /// The tables of what was seen: those without rows are left out.
 pub(super) fn all<'a>(report: &'a Report, connections: &'a ConnectionTable) -> Vec<DataTable<'a>> {
-    let mut tables = vec![self::connections(connections), clients(report), services(report), hosts(report)];
+    let mut tables = vec![self::connections(connections), clients(report), services(report)];
+    tables.extend([states(report), populations(report), hosts(report)]);
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
@@ -233,6 +234,39 @@ fn services(report: &Report) -> DataTable<'_> {
         "Ended by RST",
     ];
     DataTable::new("services", "Services", &columns, rows.collect())
+}
+
+/// How long the states of a close last, a row a service and state.
+fn states(report: &Report) -> DataTable<'_> {
+    let mut rows = Vec::new();
+    for service in &report.services {
+        for state in &service.states {
+            let socket = std::net::SocketAddr::new(service.ip, service.port).to_string();
+            let times = [state.median_ms, state.p95_ms, state.longest_ms].map(|millis| format!("{millis:.1}"));
+            let cells = [socket, state.state.to_owned(), count(state.count)].into_iter().chain(times);
+            rows.push(cells.map(Cow::Owned).collect());
+        }
+    }
+    let columns = ["Server socket", "State", "Closes", "Median, ms", "95 of 100, ms", "Longest, ms"];
+    DataTable::new("states", "How long the states of a close last", &columns, rows)
+}
+
+/// How many TIME-WAITs each host held.
+fn populations(report: &Report) -> DataTable<'_> {
+    let rows = report.populations.iter().map(|population| {
+        let limit = population.limit.map_or_else(|| "–".to_owned(), count);
+        let cells = [
+            population.ip.to_string(),
+            population.point.clone(),
+            count(population.closes),
+            count(population.peak),
+            population.peak_at.to_string(),
+            limit,
+        ];
+        cells.map(Cow::Owned).to_vec()
+    });
+    let columns = ["Host", "Point", "Closes that left TIME-WAIT", "Most at once", "At", "Limit reached"];
+    DataTable::new("populations", "TIME-WAITs by host", &columns, rows.collect())
 }
 
 fn row<'a>(first: String, numbers: &[u64]) -> Vec<Cow<'a, str>> {

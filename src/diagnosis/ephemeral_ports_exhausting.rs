@@ -1,0 +1,249 @@
+//! TW003: a client's ports towards one destination run out, or will.
+//!
+//! Linux counts ports for each destination (`__inet_check_established()`, net/ipv4/inet_hashtables.c) and holds one
+//! for 60 s after the client's own close. The failure is not on the wire: `connect()` fails with EADDRNOTAVAIL and
+//! no SYN leaves. What the capture shows is a range that has been gone round and is held whole, and then silence.
+
+use std::net::IpAddr;
+
+use super::port_usage::{LEAST, PortUsage};
+use super::{Case, Cell, Confidence, Finding, Rule, Severity, Subject, Table, Verdict, number};
+use crate::connection::Socket;
+use crate::evidence::holds::Group;
+use crate::time::{Span, Time};
+
+pub(super) static RULE: Rule = Rule {
+    code: "TW003",
+    name: "ephemeral-ports-exhausting",
+    explanation: include_str!("ephemeral_ports_exhausting.md"),
+    judge,
+};
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// All ports were held, and nothing more was opened until one came free.
+    Exhausted,
+    /// So many were held that a little more rate is too much.
+    Near,
+    /// At the rate seen they run out at this moment.
+    Forecast(Time),
+}
+
+/// Of a range that was gone round, so many percent held are all of them.
+const WHOLE: u64 = 98;
+/// So many percent are near the end.
+const NEAR: u64 = 80;
+/// A forecast from fewer percent, or from a shorter time, is a guess.
+const FORECAST: u64 = 20;
+const FORECAST_FROM: Span = Span::from_secs(10);
+/// A pause is one that lasts so many times the usual interval, and a second.
+const PAUSE_TIMES: f64 = 10.0;
+const PAUSE: Span = Span::from_secs(1);
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let mut found: Vec<Finding> = Vec::new();
+    for group in &case.holds().groups {
+        let Some((usage, stage)) = stage(case, group) else { continue };
+        found.push(finding(case, group, &usage, stage, serves(case, group.client)));
+    }
+    Verdict { found, not_judged: Vec::new() }
+}
+
+/// How near a client is to the end of its ports towards one destination; `None` where it is not.
+pub fn stage(case: &Case<'_>, group: &Group) -> Option<(PortUsage, Stage)> {
+    let end = case.evidence.end_of(group.point);
+    let usage = PortUsage::of(case.holds(), group, end)?;
+    let ((limit, known), (at, most)) = (usage.limit(), usage.peak);
+    // Ports that the client takes again early (tcp_tw_reuse) do not run out.
+    if usage.recycled * 20 > usage.connections as u64 {
+        return None;
+    }
+    let pause = usage.pause(end);
+    let paused = pause >= PAUSE && pause.secs() * usage.rate >= PAUSE_TIMES;
+    if known && limit >= LEAST as u64 && most * 100 >= limit * WHOLE && paused {
+        return Some((usage, Stage::Exhausted));
+    }
+    if most * 100 >= limit * NEAR {
+        return Some((usage, Stage::Near));
+    }
+    let lasted = usage.last.from.since(usage.first.from);
+    let goes_on = end.since(usage.last.from).secs() * usage.rate < PAUSE_TIMES;
+    let held_by_time_wait = usage.time_waits * 2 > usage.connections as u64;
+    let ceiling = ceiling(limit, case.two_msl());
+    let short = lasted < case.two_msl();
+    if short && lasted >= FORECAST_FROM && goes_on && held_by_time_wait && most * 100 >= limit * FORECAST {
+        let left = limit.saturating_sub(most);
+        let rate = usage.latest_rate(usage.last.from);
+        if rate > ceiling {
+            let forecast = at.plus(Span::from_secs_f64(number(left) / rate));
+            return Some((usage, Stage::Forecast(forecast)));
+        }
+    }
+    None
+}
+
+/// New connections a second that the ports allow for ever.
+fn ceiling(limit: u64, two_msl: Span) -> f64 {
+    number(limit) / two_msl.secs().max(1.0)
+}
+
+/// Whether a host accepts connections of others, too.
+fn serves(case: &Case<'_>, host: IpAddr) -> bool {
+    let services = &case.evidence.tally.services;
+    services.iter().any(|((client, server), counts)| server.ip == host && *client != host && counts.opened > 0)
+}
+
+fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serves: bool) -> Finding {
+    let (client, server) = (group.client, group.server);
+    let ((limit, known), (at, most)) = (usage.limit(), usage.peak);
+    let ceiling = ceiling(limit, case.two_msl());
+    let (severity, confidence) = match stage {
+        Stage::Exhausted => (Severity::Critical, Confidence::High),
+        Stage::Near => (Severity::Warning, if known { Confidence::High } else { Confidence::Medium }),
+        Stage::Forecast(_) => (Severity::Warning, Confidence::Low),
+    };
+    let subject =
+        Subject { client_ip: Some(client), server_ip: Some(server.ip), server_port: Some(server.port), host: None };
+    let mut finding = RULE.finding(severity, confidence, subject, Some(group.point));
+    let after = at.since(usage.first.from);
+    finding.title = match stage {
+        Stage::Exhausted => format!(
+            "{client} has no port left towards {server}: all {most} are held {after} after its first connection"
+        ),
+        Stage::Near => format!("{client} holds {most} of {limit} ports towards {server}"),
+        Stage::Forecast(moment) => {
+            format!("{client} will run out of ports towards {server} {} after the capture's peak", moment.since(at))
+        }
+    };
+    finding.summary = summary(group, usage, stage, ceiling);
+    if serves {
+        finding.summary.push_str(&format!(" {client} is a server as well: it accepts connections on one side and opens them to {server} on the other, as a proxy does."));
+    }
+    finding.metric("ports_peak", number(most));
+    finding.metric("ports_limit", number(limit));
+    finding.metric("ports_distinct", number(usage.distinct));
+    finding.metric("rate_per_s", usage.rate);
+    finding.metric("ceiling_per_s", ceiling);
+    finding.metric("time_waits", number(usage.time_waits));
+    finding.metric("peak_after_s", after.secs());
+    match stage {
+        Stage::Exhausted => {
+            finding.metric("exhausted_after_s", after.secs());
+            finding.metric("silent_s", usage.pause(case.evidence.end_of(group.point)).secs());
+        }
+        Stage::Forecast(moment) => finding.metric("exhausted_in_s", moment.since(at).secs()),
+        Stage::Near => {}
+    }
+    finding.tables.push(upstreams(case, group));
+    finding.exhibit_all(exhibits(case, group, usage, stage));
+    if stage == Stage::Exhausted {
+        let because = format!(
+            "no SYN leaves in {}, instead of leaving and staying unanswered",
+            usage.pause(case.evidence.end_of(group.point))
+        );
+        finding.rule_out("SYNs dropped on the way or by the server", because);
+    }
+    finding.rule_out(
+        "the server's TIME-WAITs",
+        "these ports are held by the client, which closed first; on a server port TIME-WAITs use none up",
+    );
+    advise(&mut finding, server, serves);
+    finding.references = [
+        "Linux net/ipv4/inet_hashtables.c: __inet_hash_connect()",
+        "connect(2): EADDRNOTAVAIL",
+        "RFC 9293 section 3.6.1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    finding
+}
+
+fn summary(group: &Group, usage: &PortUsage, stage: Stage, ceiling: f64) -> String {
+    let ((limit, known), (_, most)) = (usage.limit(), usage.peak);
+    let range = usage.range_text();
+    let whose =
+        if known { "the range it goes round in" } else { "taken as its range, which the capture does not show" };
+    let what = format!(
+        "{} opens {:.0} connections a second to {} and closes first, so that each port is held for the 60 s of TIME-WAIT. It used {} ports ({range}); {limit} is {whose}. {limit} ports allow {ceiling:.0} connections a second.",
+        group.client, usage.rate, group.server, usage.distinct,
+    );
+    let then = match (stage, usage.after_peak) {
+        (Stage::Exhausted, Some(next)) => format!(
+            "When {most} were held nothing more was opened for {}, until a port was free again: connect() fails with EADDRNOTAVAIL and sends no SYN.",
+            next.from.since(usage.peak.0)
+        ),
+        (Stage::Exhausted, None) => {
+            format!(
+                "When {most} were held nothing more was opened until the capture ended: connect() fails with EADDRNOTAVAIL and sends no SYN."
+            )
+        }
+        (Stage::Near, _) => "A little more rate and connect() fails with EADDRNOTAVAIL.".to_owned(),
+        (Stage::Forecast(moment), _) => {
+            format!("The capture is too short to show a balance; at this rate the last port is taken at {moment}.")
+        }
+    };
+    format!("{what} {then}")
+}
+
+fn exhibits(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage) -> Vec<super::Exhibit> {
+    let most = usage.peak.1;
+    let mut shown = vec![
+        (usage.first, "the first SYN".to_owned()),
+        (usage.at_peak, format!("the SYN that makes {most} ports held")),
+    ];
+    if let (Stage::Exhausted, Some(next)) = (stage, usage.after_peak) {
+        shown.push((next, format!("the next SYN, {} later, from port {}", next.from.since(usage.peak.0), next.port)));
+    }
+    let exhibit = |(hold, text): (crate::evidence::holds::Hold, String)| {
+        let (frame, at) = case.connection(hold.connection)?.first();
+        Some(case.exhibit(group.point, frame, at, text))
+    };
+    shown.into_iter().filter_map(exhibit).collect()
+}
+
+/// Every destination of the client, with its ports and TIME-WAITs.
+fn upstreams(case: &Case<'_>, of: &Group) -> Table {
+    let end = case.evidence.end_of(of.point);
+    let same = case.holds().groups.iter().filter(|group| group.point == of.point && group.client == of.client);
+    let mut groups: Vec<&Group> = same.collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.connections));
+    let row = |group: &&Group| {
+        let holds = case.holds().of_group(group);
+        let peak = crate::evidence::holds::peak(&case.holds().ports(group), end).map_or(0, |(_, most)| most);
+        let time_waits = holds.filter(|hold| hold.time_wait.includes(crate::connection::Side::Client)).count();
+        vec![
+            Cell::Text(group.server.to_string()),
+            Cell::Count(group.connections as u64),
+            Cell::Count(peak),
+            Cell::Count(time_waits as u64),
+        ]
+    };
+    Table {
+        title: format!("Destinations of {}", of.client),
+        columns: ["destination", "connections", "most ports held", "left TIME-WAIT here"].map(str::to_owned).to_vec(),
+        rows: groups.iter().take(10).map(row).collect(),
+    }
+}
+
+fn advise(finding: &mut Finding, server: Socket, serves: bool) {
+    finding.advise(format!("Reuse connections to {server}: keep-alive or a pool. It is the only cure that scales."));
+    if serves {
+        finding.advise_when(
+            "for a proxy in front of it (nginx to php-fpm, a reverse proxy to Java or a container)",
+            "keep connections to the upstream open (in nginx `keepalive` in the upstream block); an upstream on the same host is better reached by a unix socket, which has no ports; over loopback, several addresses of 127.0.0.0/8 multiply them",
+        );
+    }
+    finding.advise(
+        "More destinations (addresses or ports of the server), or more source addresses: ports are counted for each.",
+    );
+    finding.advise("A wider net.ipv4.ip_local_port_range, with the listeners in ip_local_reserved_ports.");
+    finding.advise_when(
+        "on this client only, with timestamps on both ends",
+        "net.ipv4.tcp_tw_reuse=1: a port in TIME-WAIT is taken again after a second; it does nothing on a server",
+    );
+    finding.advise(format!(
+        "Leave {} alone: it gives the protection of TIME-WAIT up and frees no port in time.",
+        "tcp_max_tw_buckets and tcp_fin_timeout"
+    ));
+}

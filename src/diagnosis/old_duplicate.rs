@@ -1,0 +1,140 @@
+//! TW004: a segment of an earlier incarnation arrived late, in TIME-WAIT or in the middle of a new connection.
+//!
+//! RFC 9293 sections 3.4.3 and 3.6.1 (what TIME-WAIT protects from), RFC 7323 section 5.3 (PAWS). A FIN that is
+//! repeated because its ACK was lost is no old duplicate; neither are keep-alives and plain retransmissions.
+
+use super::finding::plural;
+use super::late_segments::{Groups, age, finding as blank, groups, sender};
+use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
+use crate::connection::{Late, LateAnswer, LateKind};
+
+pub(super) static RULE: Rule =
+    Rule { code: "TW004", name: "old-duplicate", explanation: include_str!("old_duplicate.md"), judge };
+
+/// What a late segment could do to the connection it met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Harm {
+    /// It met TIME-WAIT, or nothing: no connection was there to be harmed.
+    NoConnection,
+    /// Its sequence number lies outside the window (RFC 9293 section 3.10.7.4).
+    OutsideWindow,
+    /// Its number lies inside, but its timestamp is older (PAWS).
+    OldTimestamp,
+    /// Nothing kept it out.
+    Possible,
+}
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let late = groups(case, |late| late.of_earlier || matches!(late.kind, LateKind::Data | LateKind::Syn));
+    Verdict { found: findings(case, &late), not_judged: Vec::new() }
+}
+
+fn findings(case: &Case<'_>, late: &Groups<'_>) -> Vec<Finding> {
+    late.iter().map(|(key, late)| finding(case, key, late)).collect()
+}
+
+fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Socket), late: &[Late<'_>]) -> Finding {
+    let (_, client, server) = *key;
+    let total = late.len() as u64;
+    let count = |which: &dyn Fn(&Late<'_>) -> bool| late.iter().filter(|late| which(late)).count() as u64;
+    let harmful = count(&|late| harm(late) == Harm::Possible);
+    let into_new = count(&|late| late.of_earlier);
+    let drew = |answer: LateAnswer| count(&|late| late.answer.0 == answer);
+    let severity = if harmful > 0 { Severity::Warning } else { Severity::Info };
+    let mut finding = blank(&RULE, key, severity, Confidence::High);
+    finding.title = format!("{} between {client} and {server} came late", plural(total, "old segment"));
+    finding.summary = format!(
+        "{} came after the last ACK of their connection, {into_new} into the pair's next one. They drew {} ACKs and {} RSTs. {}",
+        total.saturating_sub(into_new),
+        drew(LateAnswer::Ack),
+        drew(LateAnswer::Rst),
+        if harmful > 0 {
+            format!(
+                "{harmful} could have been taken as data of the new connection: neither sequence number nor timestamp kept them out."
+            )
+        } else {
+            "None could harm the connection it met: sequence numbers or timestamps kept them out. This is the traffic that TIME-WAIT stands against.".to_owned()
+        }
+    );
+    finding.metric("segments", number(total));
+    finding.metric("into_new_connection", number(into_new));
+    finding.metric("possible_harm", number(harmful));
+    finding.metric("drew_ack", number(drew(LateAnswer::Ack)));
+    finding.metric("drew_rst", number(drew(LateAnswer::Rst)));
+    finding.tables.push(table(late));
+    let exhibit = |late: &Late<'_>| {
+        let text = format!(
+            "{} of the {}, port {}, sequence number {}{}: {}",
+            late.kind.words(),
+            sender(late),
+            late.connection.client().port,
+            late.seq,
+            late.tsval.map(|tsval| format!(", TSval {tsval}")).unwrap_or_default(),
+            verdict(late)
+        );
+        case.exhibit(key.0, late.frame, late.at, text)
+    };
+    finding.exhibit_all(late.iter().map(exhibit).collect());
+    finding.rule_out(
+        "a FIN repeated because its ACK was lost",
+        "these are data, SYNs or segments with numbers of an earlier incarnation",
+    );
+    finding.advise("Few of them: nothing. Many: capture at both ends and find the device that holds packets back.");
+    finding.advise("Keep net.ipv4.tcp_timestamps=1 and do not shorten TIME-WAIT: both keep such segments out.");
+    finding.references = ["RFC 9293 sections 3.4.3 and 3.6.1", "RFC 7323 section 5.3"].map(str::to_owned).to_vec();
+    finding
+}
+
+/// Whether the segment could have harmed what it met.
+fn harm(late: &Late<'_>) -> Harm {
+    if !late.of_earlier {
+        return Harm::NoConnection;
+    }
+    let receiver_next = late.connection.next_sequence(late.by);
+    let inside = late.seq.reaches(receiver_next) && late.seq.ahead_of(receiver_next) < WINDOW;
+    let opened_with = match late.by {
+        crate::connection::Side::Client => late.connection.syn_tsval(),
+        crate::connection::Side::Server => late.connection.syn_ack_tsval(),
+    };
+    match (inside, late.tsval, opened_with) {
+        (false, _, _) => Harm::OutsideWindow,
+        (true, Some(old), Some(new)) if old.ahead_of(new) < 0 => Harm::OldTimestamp,
+        _ => Harm::Possible,
+    }
+}
+
+/// No receiver offers a larger window (RFC 7323 section 2.3).
+const WINDOW: i32 = 1 << 30;
+
+fn verdict(late: &Late<'_>) -> String {
+    let met = match harm(late) {
+        Harm::NoConnection => match age(late) {
+            Some(age) => format!("{age} after TIME-WAIT began"),
+            None => "after the last ACK".to_owned(),
+        },
+        Harm::OutsideWindow => "in the next connection, outside its window".to_owned(),
+        Harm::OldTimestamp => "in the next connection, refused by its timestamp".to_owned(),
+        Harm::Possible => "in the next connection, and nothing kept it out".to_owned(),
+    };
+    format!("{met}; it drew {}", late.answer.0.words())
+}
+
+fn table(late: &[Late<'_>]) -> Table {
+    let row = |late: &Late<'_>| {
+        vec![
+            Cell::Text(late.at.to_string()),
+            Cell::Text(late.kind.words().to_owned()),
+            Cell::Text(sender(late).to_owned()),
+            Cell::Count(u64::from(late.connection.client().port)),
+            Cell::Count(u64::from(late.payload)),
+            Cell::Text(verdict(late)),
+        ]
+    };
+    Table {
+        title: "Late segments".to_owned(),
+        columns: ["time", "segment", "from", "client port", "octets", "what it met and drew"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: late.iter().take(super::EXHIBITS_SHOWN).map(row).collect(),
+    }
+}

@@ -1,0 +1,242 @@
+//! TW002: a host's TIME-WAITs reach its limit, or come near it.
+//!
+//! `inet_twsk_alloc()` in net/ipv4/inet_timewait_sock.c: at `tcp_max_tw_buckets` a close leaves no TIME-WAIT. The
+//! wire shows it only where the peer closes later: FIN-WAIT-2 of an orphan needs a bucket as well (`tcp_time_wait()`,
+//! net/ipv4/tcp_minisocks.c), so that the peer's FIN finds no socket and draws a RST.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::finding::plural;
+use super::{Case, Cell, Confidence, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
+use crate::connection::{Close, Connection, ResetCause, Side, Who};
+use crate::evidence::holds::{Steps, TimeWaits, peak, steps, value_at};
+use crate::time::{Span, Time};
+
+pub(super) static RULE: Rule =
+    Rule { code: "TW002", name: "time-wait-pressure", explanation: include_str!("time_wait_pressure.md"), judge };
+
+/// The TIME-WAITs of one host.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// The number of the capture point.
+    pub point: u16,
+    /// Its address; behind NAT, all hosts' with this address.
+    pub host: IpAddr,
+    /// Closes that left a TIME-WAIT there.
+    pub closes: u64,
+    /// How many it held over time.
+    pub held: Steps,
+    /// Most at one moment of the capture, and the first such moment.
+    pub peak: (Time, u64),
+    /// What an overflowing table looks like on the wire.
+    pub overflow: Option<Overflow>,
+}
+
+/// An overflowing table, as the wire shows it.
+#[derive(Clone, Debug)]
+pub struct Overflow {
+    /// FINs that were answered by RST.
+    pub fins_reset: Vec<(u64, Time)>,
+    /// TIME-WAITs held when the first of them came.
+    pub limit: u64,
+    /// Closes that left no TIME-WAIT, if that was the limit.
+    pub overflowed: u64,
+    /// When the table was full for the first time, and when a FIN was answered by RST for the last time.
+    pub span: (Time, Time),
+}
+
+/// A host that held so many, with a limit that nobody told, is named as not judged.
+const UNJUDGED: u64 = 4096;
+/// Fewer FINs answered by RST may have other reasons.
+const SIGNS: usize = 5;
+/// Orphans wait in FIN-WAIT-2 for `tcp_fin_timeout`, seldom less than this; a later RST is its work (FW002).
+const FIN_TIMEOUT: Span = Span::from_secs(2);
+/// Of closes whose FIN was acknowledged alone, so many percent are reset while the table is full.
+const NEARLY_ALL: u64 = 80;
+
+/// All hosts that held TIME-WAITs, most first.
+#[must_use]
+pub fn populations(case: &Case<'_>) -> Vec<Population> {
+    let signs = signs(case);
+    let mut found: Vec<Population> = Vec::new();
+    for TimeWaits { point, host, spans } in case.holds().time_waits(case.evidence) {
+        let closes = spans.len() as u64;
+        let held = steps(spans.iter().copied());
+        let end = case.evidence.end_of(point);
+        let overflow = signs.get(&(point, host)).and_then(|signs| overflow(signs, &spans, &held));
+        let held = match &overflow {
+            Some(overflow) => held.into_iter().map(|(at, value)| (at, value.min(overflow.limit))).collect(),
+            None => held,
+        };
+        let Some(peak) = peak(&held, end) else { continue };
+        found.push(Population { point, host, closes, held, peak, overflow });
+    }
+    // Hosts come by address, and the sort is stable.
+    found.sort_by_key(|population| std::cmp::Reverse(population.peak.1));
+    found
+}
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut unjudged: Option<&Population> = None;
+    for population in case.populations() {
+        match &population.overflow {
+            Some(overflow) => verdict.found.push(finding(case, population, overflow)),
+            None if population.peak.1 >= UNJUDGED => unjudged = unjudged.or(Some(population)),
+            None => {}
+        }
+    }
+    if let Some(population) = unjudged {
+        verdict.not_judged.push(NotJudged {
+            rule: RULE.code,
+            because: format!(
+                "{} held up to {} TIME-WAITs, and the capture does not tell its limit; below it they are harmless",
+                population.host, population.peak.1
+            ),
+            record_next: "sysctl net.ipv4.tcp_max_tw_buckets; nstat -az TcpExtTCPTimeWaitOverflow".to_owned(),
+        });
+    }
+    verdict
+}
+
+/// How a host's closes went whose FIN was acknowledged before the peer sent its own.
+#[derive(Default)]
+struct Signs {
+    /// The peer's FIN was answered by RST: frame, when, and when the FIN was acknowledged.
+    reset: Vec<(u64, Time, Time)>,
+    /// The peer's FIN was acknowledged: when it came.
+    orderly: Vec<Time>,
+}
+
+/// FINs that found no socket soon after the own FIN had been acknowledged; and for hosts that have such, what
+/// became of their other closes.
+fn signs(case: &Case<'_>) -> HashMap<(u16, IpAddr), Signs> {
+    let mut signs: HashMap<(u16, IpAddr), Signs> = HashMap::new();
+    for reset in case.evidence.shards.iter().flat_map(|shard| shard.resets()) {
+        if reset.cause != ResetCause::FinAfterClose {
+            continue;
+        }
+        let connection = reset.connection;
+        let Some(acked) = connection.endpoint(reset.by).fin_acked else { continue };
+        if reset.at.since(acked) < FIN_TIMEOUT {
+            let key = (connection.point(), connection.socket(reset.by).ip);
+            signs.entry(key).or_default().reset.push((reset.frame, reset.at, acked));
+        }
+    }
+    signs.retain(|_, signs| signs.reset.len() >= SIGNS);
+    if signs.is_empty() {
+        return signs;
+    }
+    for connection in case.evidence.shards.iter().flat_map(|shard| shard.connections()) {
+        let Some((side, at)) = alone(connection) else { continue };
+        if let Some(signs) = signs.get_mut(&(connection.point(), connection.socket(side).ip)) {
+            signs.orderly.push(at);
+        }
+    }
+    for signs in signs.values_mut() {
+        signs.reset.sort_unstable_by_key(|(_, at, _)| *at);
+        signs.orderly.sort_unstable();
+    }
+    signs
+}
+
+/// An orderly close whose first FIN was acknowledged before the second came: who closed first, and when the second came.
+fn alone(connection: Connection<'_>) -> Option<(Side, Time)> {
+    let side = match connection.time_wait_side() {
+        Who::Client => Side::Client,
+        Who::Server => Side::Server,
+        Who::None | Who::Both => return None,
+    };
+    let second = connection.endpoint(side.other()).first_fin?;
+    let acked = connection.endpoint(side).fin_acked?;
+    (connection.close() == Close::Fin && acked < second).then_some((side, second))
+}
+
+/// The table overflowed if such closes went well until it held a number of TIME-WAITs, and nearly none did after.
+fn overflow(signs: &Signs, spans: &[(Time, Time)], held: &Steps) -> Option<Overflow> {
+    let (first, last) = (signs.reset.first()?.1, signs.reset.last()?.1);
+    let full_from = signs.reset.iter().map(|(_, _, acked)| *acked).min()?;
+    let before = signs.orderly.partition_point(|at| *at < first);
+    let among = signs.orderly.partition_point(|at| *at <= last).saturating_sub(before) as u64;
+    let resets = signs.reset.len() as u64;
+    if before < SIGNS || resets * 100 < (resets + among) * NEARLY_ALL {
+        return None;
+    }
+    let limit = value_at(held, full_from);
+    let mut starts: Vec<Time> = spans.iter().map(|(from, _)| *from).collect();
+    starts.sort_unstable();
+    // A bucket is taken when the FIN is acknowledged: those that got one are gone after TIME-WAIT, and the others
+    // never had one.
+    let lasts = spans.iter().map(|(from, until)| until.since(*from)).max().unwrap_or_default();
+    let mut kept: std::collections::VecDeque<Time> = std::collections::VecDeque::new();
+    let mut overflowed = resets;
+    for start in starts {
+        while kept.front().is_some_and(|oldest| start.since(*oldest) >= lasts) {
+            kept.pop_front();
+        }
+        if kept.len() as u64 >= limit && start >= full_from {
+            overflowed += 1;
+        } else {
+            kept.push_back(start);
+        }
+    }
+    let fins_reset = signs.reset.iter().map(|(frame, at, _)| (*frame, *at)).collect();
+    Some(Overflow { fins_reset, limit, overflowed, span: (full_from, last) })
+}
+
+fn finding(case: &Case<'_>, population: &Population, overflow: &Overflow) -> Finding {
+    let host = population.host;
+    let subject = Subject { server_ip: Some(host), ..Subject::default() };
+    let mut finding = RULE.finding(Severity::Warning, Confidence::High, subject, Some(population.point));
+    let resets = overflow.fins_reset.len() as u64;
+    finding.title = format!(
+        "{host} holds all the TIME-WAITs it may, about {}: {} answered by RST",
+        overflow.limit,
+        plural(resets, "FIN")
+    );
+    finding.summary = format!(
+        "Until {} a FIN that came after the ACK of {host}'s own was acknowledged. From then on, with about {} TIME-WAITs held, {resets} such FINs drew a RST: the table (net.ipv4.tcp_max_tw_buckets) was full, and closes left no TIME-WAIT. About {} closes had none; most of them look orderly on the wire. Their peers' late segments meet no socket, and old segments may enter new connections.",
+        overflow.span.0, overflow.limit, overflow.overflowed,
+    );
+    finding.metric("peak", number(population.peak.1));
+    finding.metric("limit", number(overflow.limit));
+    finding.metric("fins_reset", number(resets));
+    finding.metric("overflowed", number(overflow.overflowed));
+    finding.metric("needed", number(needed(population, overflow)));
+    finding.tables.push(Table {
+        title: "TIME-WAITs".to_owned(),
+        columns: ["host", "closed first", "peak", "without TIME-WAIT", "would have needed"].map(str::to_owned).to_vec(),
+        rows: vec![vec![
+            Cell::Text(host.to_string()),
+            Cell::Count(population.closes + resets),
+            Cell::Count(population.peak.1),
+            Cell::Count(overflow.overflowed),
+            Cell::Count(needed(population, overflow)),
+        ]],
+    });
+    let exhibit = |(frame, at): &(u64, Time)| {
+        case.exhibit(population.point, *frame, *at, format!("RST of {host} to a FIN, though it had closed in order"))
+    };
+    finding.exhibit_all(overflow.fins_reset.iter().map(exhibit).collect());
+    finding.rule_out("tcp_fin_timeout", format!("the FINs came less than {FIN_TIMEOUT} after the ACK of the own FIN"));
+    finding.rule_out("an application that aborts", "the same closes went well until the table was full");
+    finding.advise(format!(
+        "Raise net.ipv4.tcp_max_tw_buckets above {} on {host}: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.",
+        needed(population, overflow)
+    ));
+    finding.advise("Fewer closes: keep-alive and pools; or let the other side close first.");
+    finding.advise_when(
+        "to confirm",
+        "nstat -az TcpExtTCPTimeWaitOverflow grows; `tw` in /proc/net/sockstat stands at the limit",
+    );
+    finding.references =
+        ["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()", "RFC 9293 section 3.6.1"].map(str::to_owned).to_vec();
+    finding
+}
+
+/// What the limit would have to be: all that wanted a TIME-WAIT at the peak.
+fn needed(population: &Population, overflow: &Overflow) -> u64 {
+    population.peak.1 + overflow.overflowed
+}
