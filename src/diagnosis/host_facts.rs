@@ -117,6 +117,14 @@ impl<'a> HostFacts<'a> {
                 return Some(excluded(name, "lists its settings, and tcp_tw_recycle is not among them", reuse.source));
             }
         }
+        if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta == 0)
+            && self.seen.dropped == 0
+            && self.spans
+        {
+            let because =
+                "counted no PAWSPassive while these SYNs went unanswered, and a second cause explains them all";
+            return Some(excluded(name, because, passive.sources.1));
+        }
         let lacking = self.host.lacks_counter("TcpExt", PAWS_PASSIVE)?;
         Some(excluded(name, "lists every TcpExt counter, and PAWSPassive is not among them", lacking))
     }

@@ -10,7 +10,7 @@ mod grouping;
 use std::net::IpAddr;
 
 use crate::connection::Socket;
-use crate::snapshot::{Counter, Host, Since, SocketRow, Source, TcpState};
+use crate::snapshot::{Counter, Host, Since, SocketRow, Source};
 use crate::time::{Span, Time};
 
 pub(super) use grouping::group;
@@ -70,7 +70,7 @@ impl HostView {
     #[must_use]
     pub fn delta(&self, counter: &str) -> Option<Delta> {
         let readings = self.readings(counter);
-        let (first, last) = (readings.first()?, readings.last()?);
+        let (first, last) = (readings.first()?, last_of(&readings)?);
         // Two tools at one moment are one reading, however close their numbers are.
         let apart = first.moment != last.moment || first.at != last.at;
         if !apart || !readings.is_sorted_by_key(|reading| reading.value) {
@@ -88,7 +88,7 @@ impl HostView {
     /// The last value of a counter, and where it stands.
     #[must_use]
     pub fn counter(&self, counter: &str) -> Option<(u64, Source)> {
-        self.readings(counter).last().map(|reading| (reading.value, reading.source))
+        last_of(&self.readings(counter)).map(|reading| (reading.value, reading.source))
     }
 
     /// A listing that names every counter of its group and has not this one: the kernel does not have it.
@@ -120,14 +120,20 @@ impl HostView {
         self.host.listeners(server.ip, server.port).next().is_some()
     }
 
-    /// Listening sockets of a server where more connections wait than the queue holds.
-    pub fn full_queues(&self, server: Socket) -> impl Iterator<Item = (&SocketRow, u32, u32)> {
-        self.host.listeners(server.ip, server.port).filter(|row| row.state == Some(TcpState::Listen)).filter_map(
-            |row| {
-                let (waiting, limit) = (row.recv_q?, row.send_q?);
-                (waiting > limit).then_some((row, waiting, limit))
-            },
-        )
+    /// Listening sockets of a server where more connections wait than the queue holds, with both numbers; one for
+    /// each moment, however many tools list it.
+    #[must_use]
+    pub fn full_queues(&self, server: Socket) -> Vec<(&SocketRow, u32, u32)> {
+        let mut full: Vec<(Option<usize>, &SocketRow, u32, u32)> = Vec::new();
+        for row in self.host.listeners(server.ip, server.port) {
+            let (Some(waiting), Some(limit)) = (row.recv_q, row.send_q) else { continue };
+            let moment = self.moment_of(row.source);
+            let known = |other: &(Option<usize>, &SocketRow, u32, u32)| other.0 == moment && other.1.local == row.local;
+            if waiting > limit && !full.iter().any(known) {
+                full.push((moment, row, waiting, limit));
+            }
+        }
+        full.into_iter().map(|(_, row, waiting, limit)| (row, waiting, limit)).collect()
     }
 
     /// Numbers of all its inputs, in time order.
@@ -151,9 +157,13 @@ impl HostView {
         readings
     }
 
-    fn reading(&self, value: u64, source: Source) -> Option<Reading> {
+    fn moment_of(&self, source: Source) -> Option<usize> {
         let input = usize::try_from(source.input).ok()?;
-        let moment = self.moments.iter().position(|moment| moment.inputs.contains(&input))?;
+        self.moments.iter().position(|moment| moment.inputs.contains(&input))
+    }
+
+    fn reading(&self, value: u64, source: Source) -> Option<Reading> {
+        let moment = self.moment_of(source)?;
         let in_file = self.host.facts.moments.iter().filter(|told| told.source.input == source.input);
         let before = in_file.filter(|told| told.source.line < source.line).max_by_key(|told| told.source.line);
         let at = before.map(|told| told.at).or_else(|| self.moments.get(moment)?.at);
@@ -191,6 +201,12 @@ impl HostView {
         let omitting = groups.iter().filter(|group| group.omits_zeros && group.since != Since::LastRun);
         omitting.map(|group| group.source).filter(|source| !named_there(*source)).map(|source| (0, source)).collect()
     }
+}
+
+/// The last reading; of several tools that say the same then, the first, as it is for the first reading.
+fn last_of(readings: &[Reading]) -> Option<&Reading> {
+    let last = readings.last()?;
+    readings.iter().find(|one| (one.moment, one.at, one.value) == (last.moment, last.at, last.value))
 }
 
 /// The host that a server socket of the captures belongs to; `only_server` where the captures show no other.

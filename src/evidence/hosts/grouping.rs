@@ -95,12 +95,11 @@ fn likeness(one: &Moment, other: &Moment) -> Option<u8> {
         // Parts of one folder were kept apart because they name different hosts.
         return None;
     }
-    let names = (one.host.name(), other.host.name());
-    if let (Some(one), Some(other)) = &names {
+    if let (Some(one), Some(other)) = (own_name(one), own_name(other)) {
         return (one == other).then_some(4);
     }
     let interfaces = |moment: &Moment| -> Vec<std::net::IpAddr> {
-        let own = moment.host.facts.addresses.iter().map(|own| own.address);
+        let own = moment.host.facts.addresses.iter().filter(|own| !is_inner(&own.interface)).map(|own| own.address);
         own.filter(|address| !address.is_loopback() && !is_link_local(*address)).collect()
     };
     let (own, others) = (interfaces(one), interfaces(other));
@@ -119,6 +118,16 @@ fn likeness(one: &Moment, other: &Moment) -> Option<u8> {
         }
     }
     Some(u8::from(are_moments_by_name(&one.folder, &other.folder)))
+}
+
+/// A name that tells hosts apart: many call themselves `localhost`.
+fn own_name(moment: &Moment) -> Option<std::sync::Arc<str>> {
+    moment.host.name().filter(|name| !name.starts_with("localhost"))
+}
+
+/// Bridges of containers and virtual machines, whose addresses are the same on every host.
+fn is_inner(interface: &str) -> bool {
+    ["docker", "br-", "virbr", "cni", "veth", "podman", "lxc"].iter().any(|kind| interface.starts_with(kind))
 }
 
 fn is_link_local(address: std::net::IpAddr) -> bool {
@@ -146,7 +155,9 @@ fn are_moments_by_name(one: &str, other: &str) -> bool {
     let says_when = |folder: &str| {
         let name = base(folder).to_ascii_lowercase();
         let named = name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| WORDS.contains(&word));
-        let numbered = name.trim_start_matches(['t', 's']).bytes().all(|byte| !byte.is_ascii_alphabetic());
+        let number = name.trim_start_matches(['t', 's']);
+        let numbered =
+            !number.bytes().any(|byte| byte.is_ascii_alphabetic()) && number.bytes().any(|byte| byte.is_ascii_digit());
         named || numbered
     };
     let beside = folder_of(one) == folder_of(other) && says_when(one) && says_when(other);
