@@ -14,6 +14,7 @@ mod fin_wait_2_held;
 mod finding;
 mod group;
 mod host_facts;
+pub(crate) mod host_stall;
 mod late_segments;
 mod old_duplicate;
 mod per_host_paws_drop;
@@ -21,6 +22,7 @@ mod port_usage;
 pub mod replay;
 mod reused_within_2msl;
 mod scan;
+pub mod stall;
 mod syn_filtered;
 mod syn_flood_or_scan;
 mod syn_into_time_wait;
@@ -39,12 +41,14 @@ pub use finding::{
     Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table, letter,
 };
 
+use self::host_stall::PairStalls;
 use self::scan::Suspects;
 use self::time_wait_pressure::Population;
 use self::weigh::Service;
 pub use self::weigh::kernels::Replays;
 use crate::connection::Connection;
 use crate::evidence::Evidence;
+use crate::evidence::echoes::{self, EchoSeries};
 use crate::evidence::holds::Holds;
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
@@ -119,6 +123,8 @@ pub struct Case<'a> {
     index: OnceLock<PairIndex>,
     holds: OnceLock<Holds>,
     populations: OnceLock<Vec<Population>>,
+    echoes: OnceLock<Vec<EchoSeries>>,
+    stalls: OnceLock<Vec<PairStalls>>,
 }
 
 /// All rules, in the order of lists.
@@ -141,6 +147,7 @@ pub static RULES: &[&Rule] = &[
     &fin_unanswered::RULE,
     &fin_wait_2_held::RULE,
     &abortive_close::RULE,
+    &host_stall::RULE,
 ];
 
 /// Topics that `lastack explain` knows beside the rules.
@@ -173,6 +180,8 @@ impl<'a> Case<'a> {
             index: OnceLock::new(),
             holds: OnceLock::new(),
             populations: OnceLock::new(),
+            echoes: OnceLock::new(),
+            stalls: OnceLock::new(),
         }
     }
 
@@ -184,6 +193,16 @@ impl<'a> Case<'a> {
     /// Pairs of hosts with unanswered SYNs.
     pub fn pairs(&self) -> &PairIndex {
         self.index.get_or_init(|| PairIndex::new(self.evidence, Which::Unanswered, &self.links().copies))
+    }
+
+    /// Echo requests and replies, paired.
+    pub fn echoes(&self) -> &[EchoSeries] {
+        self.echoes.get_or_init(|| echoes::series(self.evidence))
+    }
+
+    /// Pairs of addresses that ping each other, and their stalls.
+    pub(crate) fn stalls(&self) -> &[PairStalls] {
+        self.stalls.get_or_init(|| host_stall::pairs(self.echoes()))
     }
 
     /// The timestamp check replayed over one pair of hosts.

@@ -5,6 +5,7 @@
 
 pub mod clocks;
 pub mod durations;
+pub mod echoes;
 pub mod holds;
 pub mod hosts;
 pub mod links;

@@ -1,5 +1,7 @@
 //! Which charts a report has, and what they show: evidence and findings become the charts' plain data.
 
+mod stall;
+
 use super::chart::{
     Chart, CloseCount, Closes, Forecast, Limit, Picture, Population, PopulationLine, PortsHeld, Remembered, Reuse,
     ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
@@ -25,7 +27,7 @@ const MOST: usize = 24;
 #[must_use]
 pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
     let mut charts: Vec<(ChartEntry, Chart)> =
-        report.findings.iter().filter_map(|finding| of_finding(case, finding)).take(MOST).collect();
+        report.findings.iter().flat_map(|finding| of_finding(case, finding)).take(MOST).collect();
     charts.extend(reuses(case).map(|picture| {
         let title = "How soon socket pairs are used again after TIME-WAIT began".to_owned();
         entry("reuse-intervals", title, picture, None)
@@ -49,13 +51,15 @@ fn entry(name: &str, title: String, picture: Picture, finding: Option<&Finding>)
     (entry, chart)
 }
 
-fn of_finding(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
-    match finding.rule {
+fn of_finding(case: &Case<'_>, finding: &Finding) -> Vec<(ChartEntry, Chart)> {
+    let one = match finding.rule {
         "SYN001" => of_syn001(case, finding),
         "TW002" => of_tw002(case, finding),
         "TW003" => of_tw003(case, finding),
+        "STALL001" => return stall::of_stall001(case, finding).unwrap_or_default(),
         _ => None,
-    }
+    };
+    one.into_iter().collect()
 }
 
 /// The number of the capture point that a finding is about.

@@ -247,6 +247,7 @@ fn icmp(datagram: &Datagram<'_>, v6: bool) -> Found {
             reply: kind == 0 || kind == 129,
             id: u16::from_be_bytes([i1, i2]),
             sequence: u16::from_be_bytes([s1, s2]),
+            fingerprint: fingerprint(quoted),
             src: datagram.src,
             dst: datagram.dst,
         }),
@@ -255,6 +256,14 @@ fn icmp(datagram: &Datagram<'_>, v6: bool) -> Found {
         (true, 1 | 3 | 4) => quoted_segment(quoted, kind, code),
         _ => Found::Nothing(Skip::NotTcp),
     }
+}
+
+/// FNV-1a over the first 16 bytes of an echo's data, where `ping` has its time of sending. Longer data may come back
+/// cut, so no more than these count; 0 where fewer were captured.
+fn fingerprint(data: &[u8]) -> u32 {
+    let Some(first) = data.first_chunk::<16>() else { return 0 };
+    let hash = first.iter().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    hash.max(1)
 }
 
 /// The segment that an ICMP error quotes: at least its ports and sequence number (RFC 792).

@@ -230,6 +230,8 @@ pub struct Echo {
     pub id: u16,
     /// Sequence number.
     pub sequence: u16,
+    /// Stands for the first bytes of its data, which a reply repeats (RFC 792); 0 where too few were captured.
+    pub fingerprint: u32,
     /// Source; IPv4 as IPv4-mapped.
     pub src: [u8; 16],
     /// Destination; IPv4 as IPv4-mapped.
