@@ -40,10 +40,13 @@ enum Sign {
     Unserved,
 }
 
+/// When a sign was seen, from and until.
+type Sighting = (Time, Time, Sign);
+
 /// Signs by capture point and server socket.
 #[derive(Debug, Default)]
 pub(crate) struct Signs {
-    by_service: HashMap<(u16, Socket), Vec<(Time, Time, Sign)>>,
+    by_service: HashMap<(u16, Socket), Vec<Sighting>>,
 }
 
 impl Signs {
@@ -67,7 +70,7 @@ impl Signs {
 
 /// The signs of one listener.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OfService<'a>(&'a [(Time, Time, Sign)]);
+pub(crate) struct OfService<'a>(&'a [Sighting]);
 
 fn sign(connection: Connection<'_>) -> Option<Sign> {
     if connection.opened() != Opened::Handshake {
@@ -106,8 +109,8 @@ const REACH: Span = Span::from_secs(5);
 pub(crate) fn detect(syns: &[&SynSeen], signs: OfService<'_>) -> Option<Overflow> {
     let unanswered: Vec<&&SynSeen> = syns.iter().filter(|syn| syn.unanswered()).collect();
     let (from, until) = (unanswered.first()?.at, unanswered.last()?.at);
-    let near = |(begun, ended, _): &&(Time, Time, Sign)| begun.minus(REACH) <= until && ended.plus(REACH) >= from;
-    let near: Vec<&(Time, Time, Sign)> = signs.0.iter().filter(near).collect();
+    let near = |(begun, ended, _): &&Sighting| begun.minus(REACH) <= until && ended.plus(REACH) >= from;
+    let near: Vec<&Sighting> = signs.0.iter().filter(near).collect();
     let count = |wanted: Sign| near.iter().filter(|(.., sign)| *sign == wanted).count();
     let (ignored, aborted, unserved) =
         (count(Sign::Again) + count(Sign::Ignored), count(Sign::Aborted), count(Sign::Unserved));
@@ -143,7 +146,7 @@ fn nobody_accepts(syns: &[&SynSeen], unserved: usize, answered: usize) -> bool {
 
 /// The application stood still for a while: not one SYN was answered, and meanwhile the host resent SYN-ACKs to
 /// clients that had acknowledged. A path that is cut brings no SYN-ACK either.
-fn stood_still(syns: &[&SynSeen], near: &[&(Time, Time, Sign)]) -> bool {
+fn stood_still(syns: &[&SynSeen], near: &[&Sighting]) -> bool {
     const ATTEMPTS: usize = 5;
     const AGAIN: usize = 2;
     let mut blackout: Option<(Time, Time, BTreeSet<u64>)> = None;
