@@ -42,10 +42,12 @@ struct Packet {
 
 /// Reads a little-endian capture in microseconds.
 fn read(bytes: &[u8]) -> Vec<Packet> {
-    let word = |place: usize| bytes[place..place + 4].iter().rev().fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet));
+    let word =
+        |place: usize| bytes[place..place + 4].iter().rev().fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet));
     let (mut packets, mut place) = (Vec::new(), 24);
     while place + 16 <= bytes.len() {
-        let (seconds, micros, length, original) = (word(place), word(place + 4), word(place + 8) as usize, word(place + 12));
+        let (seconds, micros, length, original) =
+            (word(place), word(place + 4), word(place + 8) as usize, word(place + 12));
         packets.push(Packet {
             at: u64::from(seconds) * 1_000_000 + u64::from(micros),
             bytes: bytes[place + 16..place + 16 + length].to_vec(),
