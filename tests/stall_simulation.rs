@@ -184,7 +184,8 @@ fn random_longest(interval: f64) -> f64 {
 
 #[test]
 fn stalls_are_found() {
-    let paths: [(&str, fn(f64) -> Path); 5] = [
+    type Shape = fn(f64) -> Path;
+    let paths: [(&str, Shape); 5] = [
         ("LAN", |_| Path::Lan),
         ("Pareto 2.5", |interval| Path::Pareto { scale: (0.06 * interval).min(8.0), shape: 2.5 }),
         ("Pareto 1.5", |interval| Path::Pareto { scale: (0.02 * interval).min(4.0), shape: 1.5 }),

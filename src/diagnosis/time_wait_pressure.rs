@@ -9,9 +9,11 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::finding::plural;
+use super::host_facts;
 use super::{Case, Cell, Confidence, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
 use crate::evidence::holds::{Steps, TimeWaits, peak, steps, value_at};
+use crate::evidence::hosts::HostView;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
@@ -88,6 +90,7 @@ fn judge(case: &Case<'_>) -> Verdict {
             None => {}
         }
     }
+    verdict.found.extend(case.evidence.hosts.iter().filter_map(told_by_host));
     if let Some(population) = unjudged {
         verdict.not_judged.push(NotJudged {
             rule: RULE.code,
@@ -235,6 +238,33 @@ fn finding(case: &Case<'_>, population: &Population, overflow: &Overflow) -> Fin
         ["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()", "RFC 9293 section 3.6.1"].map(str::to_owned).to_vec();
     finding
 }
+
+/// What a host counts itself: closes that found the table full.
+fn told_by_host(host: &HostView) -> Option<Finding> {
+    let grown = host.delta(OVERFLOW).filter(|grown| grown.delta > 0)?;
+    let subject = Subject { host: Some(host.name.clone()), ..Subject::default() };
+    let mut finding = RULE.finding(Severity::Warning, Confidence::High, subject, None);
+    let closes = plural(grown.delta, "close");
+    finding.title = format!("{}: {closes} found the TIME-WAIT table full", host.name);
+    finding.summary = format!(
+        "TCPTimeWaitOverflow grew by {}: so many closes left no TIME-WAIT, because {} held as many as tcp_max_tw_buckets allows.",
+        grown.delta, host.name,
+    );
+    finding.metric("overflowed", number(grown.delta));
+    let limit =
+        host.host.facts.setting("net.ipv4.tcp_max_tw_buckets").and_then(|limit| limit.value.parse::<u64>().ok());
+    if let Some(limit) = limit {
+        finding.summary.push_str(&format!(" The limit is {limit}."));
+        finding.metric("limit", number(limit));
+    }
+    host_facts::put_first(&mut finding, host_facts::counter_exhibits("TCPTimeWaitOverflow", &grown));
+    finding.advise("Raise `net.ipv4.tcp_max_tw_buckets`: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.");
+    finding.references = vec!["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()".to_owned()];
+    Some(finding)
+}
+
+/// `LINUX_MIB_TCPTIMEWAITOVERFLOW`, net/ipv4/proc.c.
+const OVERFLOW: &str = "TcpExtTCPTimeWaitOverflow";
 
 /// What the limit would have to be: all that wanted a TIME-WAIT at the peak.
 fn needed(population: &Population, overflow: &Overflow) -> u64 {
