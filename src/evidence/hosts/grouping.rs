@@ -112,10 +112,10 @@ fn likeness(one: &Moment, other: &Moment) -> Option<u8> {
             return Some(2);
         }
     }
-    if let (Some(kernel), Some(other_kernel)) = (one.host.kernel(), other.host.kernel()) {
-        if kernel.release != other_kernel.release {
-            return None;
-        }
+    if let (Some(kernel), Some(other_kernel)) = (one.host.kernel(), other.host.kernel())
+        && kernel.release != other_kernel.release
+    {
+        return None;
     }
     Some(u8::from(are_moments_by_name(&one.folder, &other.folder)))
 }
