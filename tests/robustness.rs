@@ -179,7 +179,7 @@ fn what_is_no_capture_is_named_with_what_was_expected() {
         ("notes.txt", "nothing that is recognised"),
         ("missing.pcap", "cannot open"),
         ("nothing", "empty folder"),
-        ("texts", "a folder without captures"),
+        ("texts", "a folder in which nothing is recognised"),
     ] {
         let path = folder.path().join(name);
         for command in ["analyze", "connections"] {

@@ -8,9 +8,11 @@ use crate::diagnosis::{RULES, TOPICS};
 
 pub(super) fn explain(topic: Option<&str>) -> anyhow::Result<Status> {
     let Some(topic) = topic else { return print(&overview()) };
-    let rule = RULES.iter().find(|rule| rule.code.eq_ignore_ascii_case(topic) || rule.name.eq_ignore_ascii_case(topic));
-    let page = rule.map(|rule| rule.explanation);
-    let page = page.or_else(|| TOPICS.iter().find(|(name, _)| name.eq_ignore_ascii_case(topic)).map(|(_, page)| *page));
+    let same = |word: &str| word.eq_ignore_ascii_case(topic);
+    let by_code = RULES.iter().find(|rule| same(rule.code)).map(|rule| rule.explanation);
+    let by_topic = || TOPICS.iter().find(|(name, _)| same(name)).map(|(_, page)| *page);
+    let by_name = || RULES.iter().find(|rule| same(rule.name)).map(|rule| rule.explanation);
+    let page = by_code.or_else(by_topic).or_else(by_name);
     print(page.with_context(|| format!("{topic:?} is no rule and no topic; `lastack explain` lists them"))?)
 }
 

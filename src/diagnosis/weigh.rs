@@ -245,11 +245,16 @@ impl One<'_> {
         let holds = matches!(self.paws, PawsVerdict::Holds { .. });
         let all: Vec<Attempt> =
             self.pair.attempts.iter().filter(|attempt| attempt.server_port == self.port).copied().collect();
-        // What the check explains is no evidence of anything else.
-        let free = |prediction: Prediction| !(holds && prediction == Prediction::Drop);
-        let judged: Vec<&SynSeen> =
-            self.syns().filter(|(_, prediction)| free(*prediction)).map(|(syn, _)| syn).collect();
-        let judged_attempts = if holds { attempts_of(&judged) } else { all.clone() };
+        // What the check explains, or may explain, is no evidence of anything else.
+        let refuted = *self.paws == PawsVerdict::Refuted;
+        let free = |syn: &SynSeen, prediction: Prediction| match prediction {
+            Prediction::Pass => true,
+            Prediction::Drop => !holds,
+            Prediction::Edge | Prediction::Hidden => refuted || !syn.unanswered(),
+        };
+        let judged: Vec<&SynSeen> = self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn).collect();
+        let whole = judged.len() == self.syns().count();
+        let judged_attempts = if whole { all.clone() } else { attempts_of(&judged) };
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
         let always = || filter::always(&all, self.tally, self.pair.client, server);
         let filter = if overflow.is_some() { None } else { filter::detect(&judged_attempts).or_else(always) };

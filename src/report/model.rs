@@ -235,6 +235,7 @@ pub struct Service {
     pub closes_first: Option<String>,
     /// How long the states of an orderly close last there; for the 50 busiest services.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub states: Vec<StateDurations>,
 }
 

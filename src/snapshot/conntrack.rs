@@ -211,7 +211,7 @@ mod tests {
         );
         let snapshot = read(0, "x", text.as_bytes());
         assert_eq!((snapshot.parsed, snapshot.skipped_lines()), (3, 0), "{:?}", snapshot.skipped);
-        let [first, second, _] = &snapshot.facts.tracked[..] else { panic!("three rows") };
+        let [first, second, _]: &[_; 3] = snapshot.facts.tracked.as_slice().try_into().expect("three rows");
         assert_eq!((&first.reply_to, second.source.line), (&second.reply_to, 3));
     }
 

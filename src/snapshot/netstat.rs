@@ -240,7 +240,7 @@ mod tests {
             tcp        1      0 10.9.0.2:43210          10.9.0.7:3306           CLOSE_WAIT  48         1234       -                    keepalive (5021.33/0/0)\n";
         let snapshot = read(0, "x", text.as_bytes());
         assert_eq!((snapshot.parsed, snapshot.skipped_lines()), (2, 0));
-        let [listening, waiting] = &snapshot.facts.sockets[..] else { panic!("two rows") };
+        let [listening, waiting]: &[_; 2] = snapshot.facts.sockets.as_slice().try_into().expect("two rows");
         let owner = listening.process.as_ref().expect("an owner");
         assert_eq!((owner.pid, owner.name.as_deref()), (Some(16426), Some("nginx: worker")));
         assert_eq!((listening.recv_q, listening.send_q, listening.timer), (Some(2), None, None));
