@@ -100,6 +100,10 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFa
         finding.metric(name, number(count));
     }
     finding.metric("chance_of_independence", super::finding::significant(chance));
+    // How well the rule predicts silence, over all SYNs of the pair of hosts that it decides.
+    let share = |of: u64, others: u64| super::finding::significant(number(of) / number((of + others).max(1)));
+    finding.metric("precision", share(service.tally.dropped, service.tally.contradictions));
+    finding.metric("recall", share(service.tally.dropped, service.tally.unexplained));
     service.slow_metrics(&mut finding);
     let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
     finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect());

@@ -2,9 +2,11 @@
 
 mod stall;
 
+use hashbrown::HashMap;
+
 use super::chart::{
-    Chart, CloseCount, Closes, Forecast, Limit, Picture, Population, PopulationLine, PortsHeld, Remembered, Reuse,
-    ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
+    AttemptMark, Attempts, Chart, CloseCount, Closes, Forecast, Limit, Picture, Population, PopulationLine, PortsHeld,
+    Remembered, Reuse, ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
 };
 use super::model::{ChartEntry, Report};
 use crate::connection::{self, Close, Socket};
@@ -12,7 +14,7 @@ use crate::diagnosis::ephemeral_ports_exhausting::{Stage, stage};
 use crate::diagnosis::replay::Prediction;
 use crate::diagnosis::{Case, Finding, time_wait_pressure};
 use crate::evidence::holds::thinned;
-use crate::evidence::pairs::HostPair;
+use crate::evidence::pairs::{HostPair, SynSeen};
 use crate::time::Span;
 
 /// Steps of a line over time; more cannot be seen.
@@ -28,6 +30,10 @@ const MOST: usize = 24;
 pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
     let mut charts: Vec<(ChartEntry, Chart)> =
         report.findings.iter().flat_map(|finding| of_finding(case, finding)).take(MOST).collect();
+    charts.extend(attempts(case, report).map(|picture| {
+        let title = "Attempts to open over time, and why the failed ones failed".to_owned();
+        entry("attempts", title, picture, None)
+    }));
     charts.extend(reuses(case).map(|picture| {
         let title = "How soon socket pairs are used again after TIME-WAIT began".to_owned();
         entry("reuse-intervals", title, picture, None)
@@ -38,6 +44,29 @@ pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
     );
     charts.extend(closes(report).map(|picture| entry("closes", "How connections closed".to_owned(), picture, None)));
     charts
+}
+
+/// Attempts of every pair of hosts with an unanswered SYN, where some were found to fail for a cause.
+fn attempts(case: &Case<'_>, report: &Report) -> Option<Picture> {
+    let found = ["SYN001", "SYN002", "SYN003", "SYN004"];
+    if !report.findings.iter().any(|finding| found.contains(&finding.rule)) {
+        return None;
+    }
+    let causes: Vec<String> = report.syn_causes.keys().cloned().collect();
+    let of_frame: HashMap<(u16, u64), usize> = case
+        .unanswered()
+        .filter_map(|(frame, cause)| Some((frame, causes.iter().position(|known| known == cause)?)))
+        .collect();
+    let marks = case.pairs().map(case.evidence, |pair| {
+        let firsts = pair.syns.iter().filter(|syn| !syn.retransmission && !syn.copy);
+        let mark = |syn: &SynSeen| AttemptMark {
+            at: syn.at,
+            cause: of_frame.get(&(pair.point, syn.frame)).copied().filter(|_| syn.attempt_failed()),
+        };
+        firsts.map(mark).collect::<Vec<_>>()
+    });
+    let attempts: Vec<AttemptMark> = marks.into_iter().flatten().collect();
+    (!attempts.is_empty()).then_some(Picture::Attempts(Attempts { attempts, causes }))
 }
 
 fn entry(name: &str, title: String, picture: Picture, finding: Option<&Finding>) -> (ChartEntry, Chart) {
