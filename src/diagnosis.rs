@@ -14,6 +14,7 @@ mod fin_wait_2_held;
 mod finding;
 mod group;
 mod host_facts;
+mod host_limits;
 mod late_segments;
 mod old_duplicate;
 mod per_host_paws_drop;
@@ -46,6 +47,7 @@ pub use self::weigh::kernels::Replays;
 use crate::connection::Connection;
 use crate::evidence::Evidence;
 use crate::evidence::holds::Holds;
+use crate::evidence::hosts::HostView;
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
@@ -119,6 +121,7 @@ pub struct Case<'a> {
     index: OnceLock<PairIndex>,
     holds: OnceLock<Holds>,
     populations: OnceLock<Vec<Population>>,
+    addresses: OnceLock<BTreeMap<IpAddr, usize>>,
 }
 
 /// All rules, in the order of lists.
@@ -173,6 +176,7 @@ impl<'a> Case<'a> {
             index: OnceLock::new(),
             holds: OnceLock::new(),
             populations: OnceLock::new(),
+            addresses: OnceLock::new(),
         }
     }
 
@@ -201,6 +205,17 @@ impl<'a> Case<'a> {
     /// The TIME-WAITs of each host over time, most first.
     pub fn populations(&self) -> &[Population] {
         self.populations.get_or_init(|| time_wait_pressure::populations(self))
+    }
+
+    /// The host with an address, where one of the hosts given is it.
+    fn host_at(&self, address: IpAddr) -> Option<&'a HostView> {
+        let hosts = &self.evidence.hosts;
+        let addresses = self.addresses.get_or_init(|| {
+            let own = |(place, host): (usize, &HostView)| host.addresses().into_iter().map(move |ip| (ip, place));
+            // Of two hosts with one address the first counts.
+            hosts.iter().enumerate().rev().flat_map(own).collect()
+        });
+        hosts.get(*addresses.get(&address)?)
     }
 
     /// How long TIME-WAIT is taken to last.

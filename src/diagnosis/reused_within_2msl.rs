@@ -282,9 +282,9 @@ impl Deltas {
             connection.first_syn().zip(previous).map(|(syn, old)| syn.isn.ahead_of(old.next_sequence(Side::Client)));
         let newest = previous.and_then(|old| {
             // What the server learnt where it closed first; else the old SYN's own.
-            let learnt =
+            let mut learnt =
                 old.learnt().into_iter().flatten().filter(|learnt| learnt.side == Side::Server).map(|l| l.tsval);
-            learnt.last().or(old.syn_tsval())
+            learnt.next_back().or(old.syn_tsval())
         });
         let tsval = connection.syn_tsval().zip(newest).map(|(new, old)| new.ahead_of(old));
         Self { isn, tsval }

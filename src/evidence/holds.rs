@@ -247,10 +247,10 @@ impl Part {
         let mut holds: Vec<Hold> = Vec::with_capacity(shard.len());
         for connection in shard.connections() {
             let group = keys.id(connection);
-            if let Some(previous) = connection.previous() {
-                if let Some(before) = holds.get_mut(previous.index() as usize) {
-                    before.cut(connection);
-                }
+            if let Some(previous) = connection.previous()
+                && let Some(before) = holds.get_mut(previous.index() as usize)
+            {
+                before.cut(connection);
             }
             let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
             (hold.group, hold.connection.0) = (group, number);
