@@ -14,6 +14,7 @@ mod fin_wait_2_held;
 mod finding;
 mod group;
 mod host_facts;
+mod host_limits;
 pub(crate) mod host_stall;
 mod late_segments;
 mod old_duplicate;
@@ -50,6 +51,7 @@ use crate::connection::Connection;
 use crate::evidence::Evidence;
 use crate::evidence::echoes::{self, EchoSeries};
 use crate::evidence::holds::Holds;
+use crate::evidence::hosts::HostView;
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
@@ -125,6 +127,7 @@ pub struct Case<'a> {
     populations: OnceLock<Vec<Population>>,
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
+    addresses: OnceLock<BTreeMap<IpAddr, usize>>,
 }
 
 /// All rules, in the order of lists.
@@ -182,6 +185,7 @@ impl<'a> Case<'a> {
             populations: OnceLock::new(),
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
+            addresses: OnceLock::new(),
         }
     }
 
@@ -220,6 +224,17 @@ impl<'a> Case<'a> {
     /// The TIME-WAITs of each host over time, most first.
     pub fn populations(&self) -> &[Population] {
         self.populations.get_or_init(|| time_wait_pressure::populations(self))
+    }
+
+    /// The host with an address, where one of the hosts given is it.
+    fn host_at(&self, address: IpAddr) -> Option<&'a HostView> {
+        let hosts = &self.evidence.hosts;
+        let addresses = self.addresses.get_or_init(|| {
+            let own = |(place, host): (usize, &HostView)| host.addresses().into_iter().map(move |ip| (ip, place));
+            // Of two hosts with one address the first counts.
+            hosts.iter().enumerate().rev().flat_map(own).collect()
+        });
+        hosts.get(*addresses.get(&address)?)
     }
 
     /// How long TIME-WAIT is taken to last.

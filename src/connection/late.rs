@@ -264,7 +264,9 @@ fn cause(event: &ResetEvent, connection: Connection<'_>) -> ResetCause {
         return ResetCause::Middlebox;
     }
     if !event.initiative {
-        return match (event.own_fin, event.data_after_fin, event.peer_fin) {
+        // Data that crossed the FIN on its way came too late as well.
+        let data = event.data_after_fin || event.peer_pending > 0;
+        return match (event.own_fin, data, event.peer_fin) {
             (true, true, _) => ResetCause::DataAfterClose,
             (true, false, true) => ResetCause::FinAfterClose,
             _ => ResetCause::NoSocket,

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::host_limits::Limits;
 use super::port_usage::{LEAST, PortUsage};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::Socket;
@@ -53,7 +54,8 @@ fn judge(case: &Case<'_>) -> Verdict {
 /// How near a client is to the end of its ports towards one destination; `None` where it is not.
 pub fn stage(case: &Case<'_>, group: &Group) -> Option<(PortUsage, Stage)> {
     let end = case.evidence.end_of(group.point);
-    let usage = PortUsage::of(case.holds(), group, end)?;
+    let mut usage = PortUsage::of(case.holds(), group, end)?;
+    usage.told = Limits::of(case, group.client).and_then(|limits| limits.ports()).map(|(range, _)| range);
     let ((limit, known), (at, most)) = (usage.limit(), usage.peak);
     // Ports that the client takes again early (tcp_tw_reuse) do not run out.
     if usage.recycled * 20 > usage.connections as u64 {

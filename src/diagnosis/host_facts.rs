@@ -317,7 +317,7 @@ fn line(source: Source, text: String) -> Exhibit {
 }
 
 /// The lines of the first value and the last.
-pub(super) fn counter_exhibits(counter: &str, delta: &Delta) -> Vec<Exhibit> {
+fn counter_exhibits(counter: &str, delta: &Delta) -> Vec<Exhibit> {
     vec![
         line(delta.sources.0, format!("{counter} {} at first", delta.first)),
         line(delta.sources.1, format!("{counter} {} at last: {} more", delta.last, delta.delta)),
@@ -325,7 +325,7 @@ pub(super) fn counter_exhibits(counter: &str, delta: &Delta) -> Vec<Exhibit> {
 }
 
 /// Lines of the host come first: they are few, and packets are many.
-pub(super) fn put_first(finding: &mut Finding, mut exhibits: Vec<Exhibit>) {
+fn put_first(finding: &mut Finding, mut exhibits: Vec<Exhibit>) {
     finding.exhibits_total += exhibits.len() as u64;
     exhibits.append(&mut finding.exhibits);
     exhibits.truncate(super::EXHIBITS_SHOWN);

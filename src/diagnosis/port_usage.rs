@@ -24,6 +24,8 @@ pub struct PortUsage {
     pub one_parity: bool,
     /// The range has been gone round, so that it is known: nearly every port between lowest and highest was used.
     pub circled: bool,
+    /// The range that the client's own host tells.
+    pub told: Option<(u16, u16)>,
     /// Ports whose TIME-WAIT the next connection cut short.
     pub recycled: u64,
     /// Connections that left TIME-WAIT at the client.
@@ -81,6 +83,7 @@ impl PortUsage {
             range: (lowest, highest),
             one_parity,
             circled: dense && (goes_round(&fresh, span) || came_round),
+            told: None,
             recycled,
             time_waits: ordered.iter().filter(client_time_wait).count() as u64,
             held,
@@ -109,8 +112,13 @@ impl PortUsage {
     /// default; and whether that is known.
     #[must_use]
     pub fn limit(&self) -> (u64, bool) {
+        let inside = |(lowest, highest): &(u16, u16)| *lowest <= self.range.0 && self.range.1 <= *highest;
         match self.range {
             _ if self.circled => (self.distinct, true),
+            _ if self.told.as_ref().is_some_and(inside) => {
+                let (lowest, highest) = self.told.unwrap_or(self.range);
+                (u64::from(highest.saturating_sub(lowest)) + 1, true)
+            }
             (32_768.., ..=60_999) => (28_232, false),
             (49_152.., _) => (16_384, false),
             (lowest, _) => (65_536 - u64::from(lowest.min(1024)), false),

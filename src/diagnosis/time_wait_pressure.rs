@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::finding::plural;
-use super::host_facts;
-use super::{Case, Cell, Confidence, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
+use super::host_limits::{Limits, Told, line};
+use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
 use crate::evidence::holds::{Steps, TimeWaits, peak, steps, value_at};
-use crate::evidence::hosts::HostView;
+use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
@@ -84,24 +84,69 @@ fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut unjudged: Option<&Population> = None;
     for population in case.populations() {
-        match &population.overflow {
-            Some(overflow) => verdict.found.push(finding(case, population, overflow)),
-            None if population.peak.1 >= UNJUDGED => unjudged = unjudged.or(Some(population)),
-            None => {}
+        let told = Limits::of(case, population.host);
+        let limits = told.as_ref().map(Claimed::of);
+        if let Some(pressure) = Pressure::of(population, limits.as_ref()) {
+            verdict.found.push(finding(case, population, &pressure, limits.as_ref()));
+        } else if limits.is_none_or(|limits| limits.limit.is_none()) && population.peak.1 >= UNJUDGED {
+            unjudged = unjudged.or(Some(population));
         }
     }
-    verdict.found.extend(case.evidence.hosts.iter().filter_map(told_by_host));
     if let Some(population) = unjudged {
         verdict.not_judged.push(NotJudged {
             rule: RULE.code,
             because: format!(
-                "{} held up to {} TIME-WAITs, and the capture does not tell its limit; below it they are harmless",
+                "{} held up to {} TIME-WAITs, and nothing tells its limit; below it they are harmless",
                 population.host, population.peak.1
             ),
             record_next: "sysctl net.ipv4.tcp_max_tw_buckets; nstat -az TcpExtTCPTimeWaitOverflow".to_owned(),
         });
     }
     verdict
+}
+
+/// What the host says of its limit.
+struct Claimed {
+    name: String,
+    limit: Option<(u64, Source)>,
+    overflow: Option<Told>,
+}
+
+impl Claimed {
+    fn of(limits: &Limits<'_>) -> Self {
+        let overflow = limits.overflow().filter(|told| told.value > 0);
+        Self { name: limits.name().to_owned(), limit: limits.time_waits(), overflow }
+    }
+}
+
+/// How near a host is to its limit.
+struct Pressure {
+    limit: u64,
+    /// Closes that left no TIME-WAIT.
+    overflowed: u64,
+    confidence: Confidence,
+}
+
+/// So many percent of the limit are near it.
+const NEAR: u64 = 80;
+
+impl Pressure {
+    fn of(population: &Population, claimed: Option<&Claimed>) -> Option<Self> {
+        let told = claimed.and_then(|claimed| claimed.limit).map(|(limit, _)| limit).filter(|limit| *limit > 0);
+        let counted = claimed.and_then(|claimed| claimed.overflow).filter(|told| told.grew).map(|told| told.value);
+        if let Some(wire) = &population.overflow {
+            let overflowed = counted.unwrap_or(wire.overflowed);
+            return Some(Self { limit: told.unwrap_or(wire.limit), overflowed, confidence: Confidence::High });
+        }
+        // Closes by the wire alone: the capture may begin after some, or miss other services of the host.
+        let wanted = population.peak.1;
+        let limit = told?;
+        if let Some(overflowed) = counted {
+            return Some(Self { limit, overflowed, confidence: Confidence::High });
+        }
+        let near = wanted.saturating_mul(100) >= limit.saturating_mul(NEAR);
+        near.then(|| Self { limit, overflowed: wanted.saturating_sub(limit), confidence: Confidence::Medium })
+    }
 }
 
 /// How a host's closes went whose FIN was acknowledged before the peer sent its own.
@@ -189,45 +234,46 @@ fn overflow(signs: &Signs, spans: &[(Time, Time)], held: &Steps) -> Option<Overf
     Some(Overflow { fins_reset, limit, overflowed, span: (full_from, last) })
 }
 
-fn finding(case: &Case<'_>, population: &Population, overflow: &Overflow) -> Finding {
+fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claimed: Option<&Claimed>) -> Finding {
     let host = population.host;
     let subject = Subject { server_ip: Some(host), ..Subject::default() };
-    let mut finding = RULE.finding(Severity::Warning, Confidence::High, subject, Some(population.point));
-    let resets = overflow.fins_reset.len() as u64;
-    finding.title = format!(
-        "{host} holds all the TIME-WAITs it may, about {}: {} answered by RST",
-        overflow.limit,
-        plural(resets, "FIN")
-    );
-    finding.summary = format!(
-        "Until {} a FIN that came after the ACK of {host}'s own was acknowledged. From then on, with about {} TIME-WAITs held, {resets} such FINs drew a RST: the table (net.ipv4.tcp_max_tw_buckets) was full, and closes left no TIME-WAIT. About {} closes had none; most of them look orderly on the wire. Their peers' late segments meet no socket, and old segments may enter new connections.",
-        overflow.span.0, overflow.limit, overflow.overflowed,
-    );
-    finding.metric("peak", number(population.peak.1));
-    finding.metric("limit", number(overflow.limit));
+    let mut finding = RULE.finding(Severity::Warning, pressure.confidence, subject, Some(population.point));
+    let resets = population.overflow.as_ref().map_or(0, |overflow| overflow.fins_reset.len() as u64);
+    let (limit, overflowed) = (pressure.limit, pressure.overflowed);
+    let held = population.peak.1.min(limit);
+    let needed = held + overflowed;
+    finding.title = match (resets, overflowed) {
+        (0, 0) => format!("{host} holds {held} of the {limit} TIME-WAITs it may"),
+        (0, _) => format!("{host} holds all the {limit} TIME-WAITs it may: {} left none", plural(overflowed, "close")),
+        _ => {
+            format!("{host} holds all the TIME-WAITs it may, about {limit}: {} answered by RST", plural(resets, "FIN"))
+        }
+    };
+    finding.summary = summary(population, pressure, claimed);
+    finding.metric("peak", number(held));
+    finding.metric("limit", number(limit));
     finding.metric("fins_reset", number(resets));
-    finding.metric("overflowed", number(overflow.overflowed));
-    finding.metric("needed", number(needed(population, overflow)));
+    finding.metric("overflowed", number(overflowed));
+    finding.metric("needed", number(needed));
     finding.tables.push(Table {
         title: "TIME-WAITs".to_owned(),
-        columns: ["host", "closed first", "peak", "without TIME-WAIT", "would have needed"].map(str::to_owned).to_vec(),
+        columns: ["host", "closed first", "most held", "left none", "would have needed"].map(str::to_owned).to_vec(),
         rows: vec![vec![
             Cell::Text(host.to_string()),
             Cell::Count(population.closes + resets),
-            Cell::Count(population.peak.1),
-            Cell::Count(overflow.overflowed),
-            Cell::Count(needed(population, overflow)),
+            Cell::Count(held),
+            Cell::Count(overflowed),
+            Cell::Count(needed),
         ]],
     });
-    let exhibit = |(frame, at): &(u64, Time)| {
-        case.exhibit(population.point, *frame, *at, format!("RST of {host} to a FIN, though it had closed in order"))
-    };
-    finding.exhibit_all(overflow.fins_reset.iter().map(exhibit).collect());
-    finding.rule_out("tcp_fin_timeout", format!("the FINs came less than {FIN_TIMEOUT} after the ACK of the own FIN"));
-    finding.rule_out("an application that aborts", "the same closes went well until the table was full");
+    finding.exhibit_all(exhibits(case, population, claimed));
+    if resets > 0 {
+        finding
+            .rule_out("tcp_fin_timeout", format!("the FINs came less than {FIN_TIMEOUT} after the ACK of the own FIN"));
+        finding.rule_out("an application that aborts", "the same closes went well until the table was full");
+    }
     finding.advise(format!(
-        "Raise net.ipv4.tcp_max_tw_buckets above {} on {host}: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.",
-        needed(population, overflow)
+        "Raise net.ipv4.tcp_max_tw_buckets above {needed} on {host}: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.",
     ));
     finding.advise("Fewer closes: keep-alive and pools; or let the other side close first.");
     finding.advise_when(
@@ -239,34 +285,83 @@ fn finding(case: &Case<'_>, population: &Population, overflow: &Overflow) -> Fin
     finding
 }
 
-/// What a host counts itself: closes that found the table full.
-fn told_by_host(host: &HostView) -> Option<Finding> {
-    let grown = host.delta(OVERFLOW).filter(|grown| grown.delta > 0)?;
-    let subject = Subject { host: Some(host.name.clone()), ..Subject::default() };
-    let mut finding = RULE.finding(Severity::Warning, Confidence::High, subject, None);
-    let closes = plural(grown.delta, "close");
-    finding.title = format!("{}: {closes} found the TIME-WAIT table full", host.name);
-    finding.summary = format!(
-        "TCPTimeWaitOverflow grew by {}: so many closes left no TIME-WAIT, because {} held as many as tcp_max_tw_buckets allows.",
-        grown.delta, host.name,
-    );
-    finding.metric("overflowed", number(grown.delta));
-    let limit =
-        host.host.facts.setting("net.ipv4.tcp_max_tw_buckets").and_then(|limit| limit.value.parse::<u64>().ok());
-    if let Some(limit) = limit {
-        finding.summary.push_str(&format!(" The limit is {limit}."));
-        finding.metric("limit", number(limit));
+fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claimed>) -> String {
+    let host = population.host;
+    let mut text = match &population.overflow {
+        Some(overflow) => format!(
+            "Until {} a FIN that came after the ACK of {host}'s own was acknowledged. From then on, with about {} TIME-WAITs held, {} such FINs drew a RST: the table (net.ipv4.tcp_max_tw_buckets) was full, and closes left no TIME-WAIT. About {} closes had none; most of them look orderly on the wire. Their peers' late segments meet no socket, and old segments may enter new connections.",
+            overflow.span.0,
+            overflow.limit,
+            overflow.fins_reset.len(),
+            overflow.overflowed,
+        ),
+        None => format!(
+            "By the closes seen {host} would hold {} TIME-WAITs at {}, and may hold {}. Beyond the limit a close leaves no TIME-WAIT: late segments meet no socket, and old segments may enter new connections. The wire shows it only where the peer closes later than the ACK of the first FIN.",
+            population.peak.1, population.peak.0, pressure.limit,
+        ),
+    };
+    if let Some(claimed) = claimed {
+        if let Some((limit, _)) = claimed.limit {
+            text.push_str(&format!(" The host itself ({}) says net.ipv4.tcp_max_tw_buckets = {limit}.", claimed.name));
+        }
+        if let Some(told) = claimed.overflow {
+            let grew = if told.grew { "grew by" } else { "stands at" };
+            text.push_str(&format!(" Its counter TCPTimeWaitOverflow {grew} {}.", told.value));
+        }
     }
-    host_facts::put_first(&mut finding, host_facts::counter_exhibits("TCPTimeWaitOverflow", &grown));
-    finding.advise("Raise `net.ipv4.tcp_max_tw_buckets`: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.");
-    finding.references = vec!["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()".to_owned()];
-    Some(finding)
+    text
 }
 
-/// `LINUX_MIB_TCPTIMEWAITOVERFLOW`, net/ipv4/proc.c.
-const OVERFLOW: &str = "TcpExtTCPTimeWaitOverflow";
+fn exhibits(case: &Case<'_>, population: &Population, claimed: Option<&Claimed>) -> Vec<Exhibit> {
+    let mut shown = Vec::new();
+    if let Some((limit, source)) = claimed.and_then(|claimed| claimed.limit) {
+        shown.push(line(source, format!("net.ipv4.tcp_max_tw_buckets = {limit}")));
+    }
+    if let Some(told) = claimed.and_then(|claimed| claimed.overflow) {
+        shown.push(line(told.source, format!("TCPTimeWaitOverflow, {}", told.value)));
+    }
+    if let Some(overflow) = &population.overflow {
+        shown.extend(overflow.fins_reset.iter().map(|(frame, at)| {
+            let text = format!("RST of {} to a FIN, though it had closed in order", population.host);
+            case.exhibit(population.point, *frame, *at, text)
+        }));
+    }
+    shown
+}
 
-/// What the limit would have to be: all that wanted a TIME-WAIT at the peak.
-fn needed(population: &Population, overflow: &Overflow) -> u64 {
-    population.peak.1 + overflow.overflowed
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn population(peak: u64) -> Population {
+        let host = IpAddr::from([192, 0, 2, 80]);
+        Population { point: 0, host, closes: peak, held: Vec::new(), peak: (Time(0), peak), overflow: None }
+    }
+
+    fn claimed(limit: u64, overflow: Option<(u64, bool)>) -> Claimed {
+        let source = Source { input: 0, line: 1 };
+        let overflow = overflow.map(|(value, grew)| Told { value, grew, source });
+        Claimed { name: "web1".to_owned(), limit: Some((limit, source)), overflow }
+    }
+
+    #[track_caller]
+    fn pressure(peak: u64, claimed: Option<Claimed>) -> Option<(u64, u64)> {
+        let pressure = Pressure::of(&population(peak), claimed.as_ref())?;
+        Some((pressure.limit, pressure.overflowed))
+    }
+
+    #[test]
+    fn many_are_no_pressure_below_the_limit() {
+        assert_eq!(pressure(50_000, None), None);
+        assert_eq!(pressure(50_000, Some(claimed(262_144, None))), None);
+        assert_eq!(pressure(50_000, Some(claimed(262_144, Some((7, false))))), None, "an old total is history");
+    }
+
+    #[test]
+    fn the_limit_and_the_counter_tell() {
+        assert_eq!(pressure(270, Some(claimed(50, Some((220, true))))), Some((50, 220)));
+        assert_eq!(pressure(270, Some(claimed(50, None))), Some((50, 220)));
+        assert_eq!(pressure(45, Some(claimed(50, None))), Some((50, 0)));
+        assert_eq!(pressure(39, Some(claimed(50, None))), None);
+    }
 }
