@@ -273,6 +273,7 @@ pub struct Population {
     pub limit: Option<u64>,
     /// How many there were at moments of equal distance; for the 20 hosts with most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub samples: Vec<Sample>,
 }
 
