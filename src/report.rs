@@ -52,25 +52,27 @@ pub trait Output {
 pub struct Format {
     /// As `--format` names it.
     pub name: &'static str,
+    /// Whether it shows charts.
+    pub charts: bool,
     /// Writes its files.
     pub render: fn(&Material<'_>, &mut dyn Output) -> io::Result<()>,
 }
 
 /// All formats.
 pub static FORMATS: [Format; 5] = [
-    Format { name: "html", render: page::html },
-    Format { name: "png", render: png::render },
-    Format { name: "json", render: json::render },
-    Format { name: "md", render: page::markdown },
-    Format { name: "csv", render: csv::render },
+    Format { name: "html", charts: true, render: page::html },
+    Format { name: "png", charts: true, render: png::render },
+    Format { name: "json", charts: false, render: json::render },
+    Format { name: "md", charts: false, render: page::markdown },
+    Format { name: "csv", charts: false, render: csv::render },
 ];
 
 impl<'a> Material<'a> {
-    /// Builds the report and its charts.
+    /// Builds the report; with `charts`, what its pictures show as well.
     #[must_use]
-    pub fn new(case: &Case<'a>, verdict: Verdict) -> Self {
+    pub fn new(case: &Case<'a>, verdict: Verdict, charts: bool) -> Self {
         let mut report = build::build(case, verdict);
-        let charts = pictures::draw(case, &report);
+        let charts = if charts { pictures::draw(case, &report) } else { Vec::new() };
         report.charts = charts.iter().map(|(entry, _)| entry.clone()).collect();
         Self { evidence: case.evidence, report, charts }
     }

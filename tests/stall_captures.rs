@@ -95,7 +95,7 @@ fn a_finding_has_a_picture_by_either_time() {
     let evidence = analysis::evidence(&[Path::new("fixtures/captures/ping_stall_100ms_reply.pcap")], 2);
     let thresholds = Thresholds::default();
     let case = Case::new(&evidence, &thresholds);
-    let material = Material::new(&case, run_all(&case));
+    let material = Material::new(&case, run_all(&case), true);
     let names: Vec<&str> = material.report.charts.iter().map(|chart| chart.name.as_str()).collect();
     for name in ["stall001-1-sent", "stall001-1-arrival", "stall001-2-sent", "stall001-2-arrival"] {
         assert!(names.contains(&name), "{names:?}");

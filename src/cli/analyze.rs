@@ -20,7 +20,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     }
     let thresholds = options.thresholds();
     let case = Case::new(&evidence, &thresholds);
-    let material = Material::new(&case, run_all(&case));
+    let material = Material::new(&case, run_all(&case), formats.iter().any(|format| format.charts));
     for format in formats {
         (format.render)(&material, &mut folder).with_context(|| format!("cannot write the {} report", format.name))?;
     }

@@ -81,7 +81,7 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
         );
         case.exhibit(group.point, frame, at, text)
     });
-    finding.exhibit_all(exhibits.collect());
+    finding.exhibit_all(exhibits.collect::<Vec<_>>());
     advise(&mut finding, &causes);
     finding.references = ["RFC 9293 sections 3.5.2 and 3.10.4", "RFC 1122 section 4.2.2.13", "RFC 2525 section 2.17"]
         .map(str::to_owned)

@@ -235,12 +235,11 @@ impl Finding {
     }
 
     /// Sets its exhibits: all are counted, the first ones shown.
-    pub fn exhibit_all(&mut self, exhibits: Vec<Exhibit>) {
-        self.exhibits_total = exhibits.len() as u64;
-        self.first_time = exhibits.iter().filter_map(|exhibit| exhibit.time).min();
-        self.last_time = exhibits.iter().filter_map(|exhibit| exhibit.time).max();
-        self.exhibits = exhibits;
-        self.exhibits.truncate(super::EXHIBITS_SHOWN);
+    pub fn exhibit_all(&mut self, exhibits: impl Into<Exhibits>) {
+        let exhibits = exhibits.into();
+        self.exhibits_total = exhibits.total;
+        (self.first_time, self.last_time) = (exhibits.first, exhibits.last);
+        self.exhibits = exhibits.shown;
     }
 
     /// Adds advice that always applies.
@@ -256,6 +255,29 @@ impl Finding {
     /// Adds a cause that does not hold.
     pub fn rule_out(&mut self, cause: impl Into<String>, because: impl Into<String>) {
         self.ruled_out.push(RuledOut { cause: cause.into(), because: because.into() });
+    }
+}
+
+/// What proves a finding: the first packets or lines of it, and how many there are. Words are made only of those
+/// that are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exhibits {
+    /// At most [`super::EXHIBITS_SHOWN`].
+    pub shown: Vec<Exhibit>,
+    /// All of them.
+    pub total: u64,
+    /// The earliest time of all.
+    pub first: Option<Time>,
+    /// The latest time of all.
+    pub last: Option<Time>,
+}
+
+impl From<Vec<Exhibit>> for Exhibits {
+    fn from(mut all: Vec<Exhibit>) -> Self {
+        let times = || all.iter().filter_map(|exhibit| exhibit.time);
+        let (total, first, last) = (all.len() as u64, times().min(), times().max());
+        all.truncate(super::EXHIBITS_SHOWN);
+        Self { shown: all, total, first, last }
     }
 }
 

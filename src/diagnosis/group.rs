@@ -60,15 +60,22 @@ impl<T> Group<'_, T> {
         case: &Case<'_>,
         show: Show,
         text: impl Fn(&Connection<'_>, &T) -> String,
-    ) -> Vec<super::Exhibit> {
+    ) -> super::finding::Exhibits {
+        let place = |connection: &Connection<'_>| match show {
+            Show::First => connection.first(),
+            Show::Last => connection.last(),
+        };
+        let times = || self.picked.iter().map(|(connection, _)| place(connection).1);
         let one = |(connection, value): &(Connection<'_>, T)| {
-            let (frame, at) = match show {
-                Show::First => connection.first(),
-                Show::Last => connection.last(),
-            };
+            let (frame, at) = place(connection);
             case.exhibit(self.point, frame, at, text(connection, value))
         };
-        self.picked.iter().map(one).collect()
+        super::finding::Exhibits {
+            shown: self.picked.iter().take(super::EXHIBITS_SHOWN).map(one).collect(),
+            total: self.total(),
+            first: times().min(),
+            last: times().max(),
+        }
     }
 }
 

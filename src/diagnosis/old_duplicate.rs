@@ -74,7 +74,7 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
         );
         case.exhibit(key.0, late.frame, late.at, text)
     };
-    finding.exhibit_all(late.iter().map(exhibit).collect());
+    finding.exhibit_all(late.iter().map(exhibit).collect::<Vec<_>>());
     finding.rule_out(
         "a FIN repeated because its ACK was lost",
         "these are data, SYNs or segments with numbers of an earlier incarnation",

@@ -106,7 +106,7 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFa
     finding.metric("recall", share(service.tally.dropped, service.tally.unexplained));
     service.slow_metrics(&mut finding);
     let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
-    finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect());
+    finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect::<Vec<_>>());
     if let Some(host) = host {
         finding.confidence = host.weigh_paws(&mut finding).confidence(finding.confidence);
     }

@@ -60,7 +60,7 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, Socket), late: &[Late<
         );
         case.exhibit(key.0, late.frame, late.at, text)
     };
-    finding.exhibit_all(late.iter().map(exhibit).collect());
+    finding.exhibit_all(late.iter().map(exhibit).collect::<Vec<_>>());
     finding.rule_out("an aborted close (RST001)", "both FINs had been acknowledged");
     finding.advise("Usually nothing. Many of them: find where the late segments come from (TW004).");
     finding.advise("net.ipv4.tcp_rfc1337=1 makes TIME-WAIT ignore RSTs, and with it those of clients that reuse a pair and clear the way (SYN008): they then time out.");

@@ -82,7 +82,7 @@ pub fn report_json(evidence: &Evidence) -> Vec<u8> {
     let thresholds = Thresholds::default();
     let case = Case::new(evidence, &thresholds);
     let mut memory = Memory(Vec::new());
-    json::render(&Material::new(&case, run_all(&case)), &mut memory).unwrap();
+    json::render(&Material::new(&case, run_all(&case), true), &mut memory).unwrap();
     memory.0
 }
 
