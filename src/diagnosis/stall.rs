@@ -5,6 +5,7 @@
 //! silence, and then a wall. A wall counts if jitter of the kind that the same series shows elsewhere would hardly
 //! ever build it. No fixed level of "slow" is needed, so that drifting and jittery paths are judged by themselves.
 
+mod log;
 mod look;
 mod samples;
 mod schedule;
@@ -12,6 +13,7 @@ mod wall;
 
 use std::fmt;
 
+pub use log::probes_of;
 pub use schedule::against_schedule;
 
 use self::samples::Samples;
