@@ -696,6 +696,10 @@ impl Record {
         if let Some(acked) = self.acked.get_mut(side.index()) {
             *acked = segment.ack;
         }
+        // The peer's acknowledgments are compared on a circle: they need a place to start from.
+        if let Some(acked) = self.acked.get_mut(side.other().index()) {
+            *acked = segment.seq;
+        }
         self.set_ttl(side, segment);
         if let Some(tsval) = segment.timestamp() {
             self.more.set(More::SYN_ACK_TIMESTAMP);
