@@ -17,6 +17,7 @@ mod host_facts;
 mod host_limits;
 pub(crate) mod host_stall;
 mod late_segments;
+pub mod occupancy;
 mod old_duplicate;
 mod per_host_paws_drop;
 mod port_usage;
@@ -43,6 +44,7 @@ pub use finding::{
 };
 
 use self::host_stall::PairStalls;
+use self::occupancy::Occupancy;
 use self::scan::Suspects;
 use self::time_wait_pressure::Population;
 use self::weigh::Service;
@@ -50,7 +52,6 @@ pub use self::weigh::kernels::Replays;
 use crate::connection::Connection;
 use crate::evidence::Evidence;
 use crate::evidence::echoes::{self, EchoSeries};
-use crate::evidence::holds::Holds;
 use crate::evidence::hosts::HostView;
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
@@ -123,8 +124,7 @@ pub struct Case<'a> {
     suspects: OnceLock<Suspects>,
     links: OnceLock<Links>,
     index: OnceLock<PairIndex>,
-    holds: OnceLock<Holds>,
-    populations: OnceLock<Vec<Population>>,
+    occupancy: OnceLock<Occupancy>,
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
     addresses: OnceLock<BTreeMap<IpAddr, usize>>,
@@ -181,8 +181,7 @@ impl<'a> Case<'a> {
             suspects: OnceLock::new(),
             links: OnceLock::new(),
             index: OnceLock::new(),
-            holds: OnceLock::new(),
-            populations: OnceLock::new(),
+            occupancy: OnceLock::new(),
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
             addresses: OnceLock::new(),
@@ -212,18 +211,17 @@ impl<'a> Case<'a> {
     /// The timestamp check replayed over one pair of hosts.
     #[must_use]
     pub fn replay(&self, pair: &HostPair) -> Replays {
-        let start = self.evidence.points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
-        weigh::kernels::replay(pair, start)
+        weigh::kernels::replay(self.evidence, pair)
     }
 
-    /// Who holds which socket pair for how long.
-    pub fn holds(&self) -> &Holds {
-        self.holds.get_or_init(|| Holds::of(self.evidence, self.two_msl()))
+    /// Ports and TIME-WAITs held over time.
+    pub fn occupancy(&self) -> &Occupancy {
+        self.occupancy.get_or_init(|| Occupancy::of(self))
     }
 
     /// The TIME-WAITs of each host over time, most first.
     pub fn populations(&self) -> &[Population] {
-        self.populations.get_or_init(|| time_wait_pressure::populations(self))
+        &self.occupancy().populations
     }
 
     /// The host with an address, where one of the hosts given is it.
@@ -253,7 +251,7 @@ impl<'a> Case<'a> {
     /// The connection of a shard with an index.
     #[must_use]
     pub fn connection(&self, place: (u16, u32)) -> Option<Connection<'a>> {
-        self.evidence.shards.get(usize::from(place.0))?.connection(place.1)
+        self.evidence.connection(place)
     }
 
     /// Unanswered SYN segments by the cause they are attributed to.

@@ -6,6 +6,7 @@
 pub mod clocks;
 pub mod durations;
 pub mod echoes;
+pub mod groups;
 pub mod holds;
 pub mod hosts;
 pub mod links;
@@ -17,6 +18,7 @@ use std::collections::BinaryHeap;
 
 use hashbrown::HashSet;
 
+use self::groups::Groups;
 use self::hosts::HostView;
 use self::tally::Tally;
 use crate::connection::{Connection, Socket, Tracked};
@@ -39,6 +41,8 @@ pub struct Evidence {
     pub hosts: Vec<HostView>,
     /// Counts over all connections.
     pub tally: Tally,
+    /// Who talks to whom.
+    pub groups: Groups,
     /// The run's threads.
     pub workers: Workers,
 }
@@ -65,12 +69,15 @@ impl Evidence {
             shards: parts.shards,
             echoes: parts.echoes,
             tally: Tally::default(),
+            groups: Groups::default(),
             workers: parts.workers,
         };
         evidence.turn_guessed_clients();
         let tallies = evidence
             .workers
             .map(&evidence.shards, |number, shard| Tally::of(u16::try_from(number).unwrap_or(u16::MAX), shard));
+        let (tallies, numberings): (Vec<_>, Vec<_>) = tallies.into_iter().unzip();
+        evidence.groups = Groups::new(&evidence.workers, numberings);
         evidence.tally = tallies.into_iter().fold(Tally::default(), Tally::merged);
         evidence
     }
@@ -130,7 +137,13 @@ impl Evidence {
 
     /// Connections that did not just open and close as they should, in order of shard and index.
     pub fn notable(&self) -> impl Iterator<Item = Connection<'_>> {
-        self.tally.notable.iter().filter_map(|(shard, index)| self.shards.get(usize::from(*shard))?.connection(*index))
+        self.tally.notable.iter().filter_map(|place| self.connection(*place))
+    }
+
+    /// The connection of a shard with an index.
+    #[must_use]
+    pub fn connection(&self, (shard, index): (u16, u32)) -> Option<Connection<'_>> {
+        self.shards.get(usize::from(shard))?.connection(index)
     }
 
     /// Where no SYN was captured, the end that is a known listener is the server; the port decided so far.

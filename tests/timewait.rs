@@ -8,7 +8,6 @@ use std::path::Path;
 
 use lastack::diagnosis::{Case, Finding, Severity, Thresholds, run_all};
 use lastack::evidence::Evidence;
-use lastack::evidence::holds::value_at;
 use lastack::time::{Span, Time};
 use support::{analysis, flow};
 
@@ -49,7 +48,7 @@ fn population_is_that_of_ss(name: &str) {
             continue;
         }
         let population = case.populations().iter().find(|found| found.host.to_string() == host).expect(host);
-        let seen = i64::try_from(value_at(&population.held, at)).unwrap();
+        let seen = i64::try_from(population.held_at(at)).unwrap();
         // `ss` takes a few milliseconds, in which some close.
         assert!((seen - count).abs() <= 3 + count / 20, "{host} at {at}: {seen}, ss says {count}");
         compared += 1;

@@ -498,6 +498,7 @@ impl<'a> Connection<'a> {
             || unserved
             || self.record.syn_count > 1
             || self.record.syn_ack_count > 1
+            || self.challenged()
             || self.record.more.0 & odd != 0
     }
 

@@ -6,11 +6,11 @@
 
 use std::net::IpAddr;
 
-use super::host_limits::Limits;
 use super::port_usage::{LEAST, PortUsage};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::Socket;
-use crate::evidence::holds::Group;
+use crate::evidence::groups::Ends;
+use crate::evidence::holds::Hold;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule = Rule {
@@ -44,18 +44,19 @@ const PAUSE: Span = Span::from_secs(1);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut found: Vec<Finding> = Vec::new();
-    for group in &case.holds().groups {
-        let Some((usage, stage)) = stage(case, group) else { continue };
-        found.push(finding(case, group, &usage, stage, serves(case, group.client)));
+    for usage in &case.occupancy().usages {
+        let Some(stage) = stage(case, usage) else { continue };
+        found.push(finding(case, usage, stage, serves(case, usage.ends.client)));
     }
     Verdict { found, not_judged: Vec::new() }
 }
 
 /// How near a client is to the end of its ports towards one destination; `None` where it is not.
-pub fn stage(case: &Case<'_>, group: &Group) -> Option<(PortUsage, Stage)> {
-    let end = case.evidence.end_of(group.point);
-    let mut usage = PortUsage::of(case.holds(), group, end)?;
-    usage.told = Limits::of(case, group.client).and_then(|limits| limits.ports()).map(|(range, _)| range);
+pub fn stage(case: &Case<'_>, usage: &PortUsage) -> Option<Stage> {
+    if usage.connections < LEAST {
+        return None;
+    }
+    let end = case.evidence.end_of(usage.ends.point);
     let ((limit, known), (at, most)) = (usage.limit(), usage.peak);
     // Ports that the client takes again early (tcp_tw_reuse) do not run out.
     if usage.recycled * 20 > usage.connections as u64 {
@@ -64,10 +65,10 @@ pub fn stage(case: &Case<'_>, group: &Group) -> Option<(PortUsage, Stage)> {
     let pause = usage.pause(end);
     let paused = pause >= PAUSE && pause.secs() * usage.rate >= PAUSE_TIMES;
     if known && limit >= LEAST as u64 && most * 100 >= limit * WHOLE && paused {
-        return Some((usage, Stage::Exhausted));
+        return Some(Stage::Exhausted);
     }
     if most * 100 >= limit * NEAR {
-        return Some((usage, Stage::Near));
+        return Some(Stage::Near);
     }
     let lasted = usage.last.from.since(usage.first.from);
     let goes_on = end.since(usage.last.from).secs() * usage.rate < PAUSE_TIMES;
@@ -79,7 +80,7 @@ pub fn stage(case: &Case<'_>, group: &Group) -> Option<(PortUsage, Stage)> {
         let rate = usage.latest_rate(usage.last.from);
         if rate > ceiling {
             let forecast = at.plus(Span::from_secs_f64(number(left) / rate));
-            return Some((usage, Stage::Forecast(forecast)));
+            return Some(Stage::Forecast(forecast));
         }
     }
     None
@@ -96,8 +97,8 @@ fn serves(case: &Case<'_>, host: IpAddr) -> bool {
     services.iter().any(|((client, server), counts)| server.ip == host && *client != host && counts.opened > 0)
 }
 
-fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serves: bool) -> Finding {
-    let (client, server) = (group.client, group.server);
+fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Finding {
+    let Ends { point, client, server } = usage.ends;
     let ((limit, known), (at, most)) = (usage.limit(), usage.peak);
     let ceiling = ceiling(limit, case.two_msl());
     let (severity, confidence) = match stage {
@@ -107,7 +108,7 @@ fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serv
     };
     let subject =
         Subject { client_ip: Some(client), server_ip: Some(server.ip), server_port: Some(server.port), host: None };
-    let mut finding = RULE.finding(severity, confidence, subject, Some(group.point));
+    let mut finding = RULE.finding(severity, confidence, subject, Some(point));
     let after = at.since(usage.first.from);
     finding.title = match stage {
         Stage::Exhausted => format!(
@@ -118,7 +119,7 @@ fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serv
             format!("{client} will run out of ports towards {server} {} after the capture's peak", moment.since(at))
         }
     };
-    finding.summary = summary(group, usage, stage, ceiling);
+    finding.summary = summary(usage, stage, ceiling);
     if serves {
         finding.summary.push_str(&format!(" {client} is a server as well: it accepts connections on one side and opens them to {server} on the other, as a proxy does."));
     }
@@ -132,17 +133,17 @@ fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serv
     match stage {
         Stage::Exhausted => {
             finding.metric("exhausted_after_s", after.secs());
-            finding.metric("silent_s", usage.pause(case.evidence.end_of(group.point)).secs());
+            finding.metric("silent_s", usage.pause(case.evidence.end_of(point)).secs());
         }
         Stage::Forecast(moment) => finding.metric("exhausted_in_s", moment.since(at).secs()),
         Stage::Near => {}
     }
-    finding.tables.push(upstreams(case, group));
-    finding.exhibit_all(exhibits(case, group, usage, stage));
+    finding.tables.push(upstreams(case, usage));
+    finding.exhibit_all(exhibits(case, usage, stage));
     if stage == Stage::Exhausted {
         let because = format!(
             "no SYN leaves in {}, instead of leaving and staying unanswered",
-            usage.pause(case.evidence.end_of(group.point))
+            usage.pause(case.evidence.end_of(point))
         );
         finding.rule_out("SYNs dropped on the way or by the server", because);
     }
@@ -161,14 +162,14 @@ fn finding(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage, serv
     finding
 }
 
-fn summary(group: &Group, usage: &PortUsage, stage: Stage, ceiling: f64) -> String {
+fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> String {
     let ((limit, known), (_, most)) = (usage.limit(), usage.peak);
     let range = usage.range_text();
     let whose =
         if known { "the range it goes round in" } else { "taken as its range, which the capture does not show" };
     let what = format!(
         "{} opens {:.0} connections a second to {} and closes first, so that each port is held for the 60 s of TIME-WAIT. It used {} ports ({range}); {limit} is {whose}. {limit} ports allow {ceiling:.0} connections a second.",
-        group.client, usage.rate, group.server, usage.distinct,
+        usage.ends.client, usage.rate, usage.ends.server, usage.distinct,
     );
     let then = match (stage, usage.after_peak) {
         (Stage::Exhausted, Some(next)) => format!(
@@ -188,7 +189,7 @@ fn summary(group: &Group, usage: &PortUsage, stage: Stage, ceiling: f64) -> Stri
     format!("{what} {then}")
 }
 
-fn exhibits(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage) -> Vec<super::Exhibit> {
+fn exhibits(case: &Case<'_>, usage: &PortUsage, stage: Stage) -> Vec<super::Exhibit> {
     let most = usage.peak.1;
     let mut shown = vec![
         (usage.first, "the first SYN".to_owned()),
@@ -197,34 +198,30 @@ fn exhibits(case: &Case<'_>, group: &Group, usage: &PortUsage, stage: Stage) -> 
     if let (Stage::Exhausted, Some(next)) = (stage, usage.after_peak) {
         shown.push((next, format!("the next SYN, {} later, from port {}", next.from.since(usage.peak.0), next.port)));
     }
-    let exhibit = |(hold, text): (crate::evidence::holds::Hold, String)| {
+    let exhibit = |(hold, text): (Hold, String)| {
         let (frame, at) = case.connection(hold.connection)?.first();
-        Some(case.exhibit(group.point, frame, at, text))
+        Some(case.exhibit(usage.ends.point, frame, at, text))
     };
     shown.into_iter().filter_map(exhibit).collect()
 }
 
 /// Every destination of the client, with its ports and TIME-WAITs.
-fn upstreams(case: &Case<'_>, of: &Group) -> Table {
-    let end = case.evidence.end_of(of.point);
-    let same = case.holds().groups.iter().filter(|group| group.point == of.point && group.client == of.client);
-    let mut groups: Vec<&Group> = same.collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.connections));
-    let row = |group: &&Group| {
-        let holds = case.holds().of_group(group);
-        let peak = crate::evidence::holds::peak(&case.holds().ports(group), end).map_or(0, |(_, most)| most);
-        let time_waits = holds.filter(|hold| hold.time_wait.includes(crate::connection::Side::Client)).count();
+fn upstreams(case: &Case<'_>, of: &PortUsage) -> Table {
+    let same = |usage: &&PortUsage| usage.ends.point == of.ends.point && usage.ends.client == of.ends.client;
+    let mut usages: Vec<&PortUsage> = case.occupancy().usages.iter().filter(same).collect();
+    usages.sort_by_key(|usage| std::cmp::Reverse(usage.connections));
+    let row = |usage: &&PortUsage| {
         vec![
-            Cell::Text(group.server.to_string()),
-            Cell::Count(group.connections as u64),
-            Cell::Count(peak),
-            Cell::Count(time_waits as u64),
+            Cell::Text(usage.ends.server.to_string()),
+            Cell::Count(usage.connections as u64),
+            Cell::Count(usage.peak.1),
+            Cell::Count(usage.time_waits),
         ]
     };
     Table {
-        title: format!("Destinations of {}", of.client),
+        title: format!("Destinations of {}", of.ends.client),
         columns: ["destination", "connections", "most ports held", "left TIME-WAIT here"].map(str::to_owned).to_vec(),
-        rows: groups.iter().take(10).map(row).collect(),
+        rows: usages.iter().take(10).map(row).collect(),
     }
 }
 

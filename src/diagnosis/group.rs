@@ -1,11 +1,13 @@
 //! Connections that a rule picks, grouped by client address and server socket at a capture point: most rules
 //! have one finding for each such group.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use hashbrown::HashMap;
 
 use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Connection, Socket};
+use crate::evidence::groups::Ends;
 
 /// What a rule picked between one client address and one server socket.
 pub(super) struct Group<'a, T> {
@@ -16,21 +18,56 @@ pub(super) struct Group<'a, T> {
     pub picked: Vec<(Connection<'a>, T)>,
 }
 
-/// Groups what `pick` picks among the notable connections (see `Evidence::notable`), in order of capture point, client and server.
-pub(super) fn groups<'a, T>(case: &Case<'a>, pick: impl Fn(Connection<'a>) -> Option<T>) -> Vec<Group<'a, T>> {
-    let mut groups: BTreeMap<(u16, IpAddr, Socket), Vec<(Connection<'a>, T)>> = BTreeMap::new();
-    for connection in case.evidence.notable() {
-        if let Some(value) = pick(connection) {
-            let key = (connection.point(), connection.client().ip, connection.server());
-            groups.entry(key).or_default().push((connection, value));
+/// Groups what `pick` picks among the notable connections (see `Evidence::notable`), in order of capture point, client
+/// and server.
+pub(super) fn groups<'a, T: Send>(
+    case: &Case<'a>,
+    pick: impl Fn(Connection<'a>) -> Option<T> + Sync,
+) -> Vec<Group<'a, T>> {
+    groups_among(case, &case.evidence.tally.notable, pick)
+}
+
+/// The same among connections named by shard and index.
+pub(super) fn groups_among<'a, T: Send>(
+    case: &Case<'a>,
+    places: &[(u16, u32)],
+    pick: impl Fn(Connection<'a>) -> Option<T> + Sync,
+) -> Vec<Group<'a, T>> {
+    let evidence = case.evidence;
+    let chunks: Vec<&[(u16, u32)]> = places.chunks(CHUNK).collect();
+    let picked = evidence.workers.map(&chunks, |_, chunk| {
+        let one = |place: &(u16, u32)| {
+            let connection = evidence.connection(*place)?;
+            Some((evidence.groups.of(*place), connection.first().0, connection, pick(connection)?))
+        };
+        chunk.iter().filter_map(one).collect::<Vec<_>>()
+    });
+    let mut numbers: HashMap<u32, usize> = HashMap::new();
+    let mut buckets: Vec<Bucket<'a, T>> = Vec::new();
+    for (group, frame, connection, value) in picked.into_iter().flatten() {
+        let number = *numbers.entry(group).or_insert(buckets.len());
+        if number == buckets.len() {
+            buckets.push((group, Vec::new()));
+        }
+        if let Some((_, bucket)) = buckets.get_mut(number) {
+            bucket.push((frame, connection, value));
         }
     }
-    let sorted = groups.into_iter().map(|((point, client, server), mut picked)| {
-        picked.sort_by_key(|(connection, _)| connection.first().0);
-        Group { point, client, server, picked }
+    buckets.sort_unstable_by_key(|(group, _)| *group);
+    evidence.workers.each(&mut buckets, |(_, bucket)| bucket.sort_by_key(|(frame, ..)| *frame));
+    let named = buckets.into_iter().filter_map(|(group, bucket)| {
+        let Ends { point, client, server } = evidence.groups.ends(group)?;
+        let picked = bucket.into_iter().map(|(_, connection, value)| (connection, value)).collect();
+        Some(Group { point, client, server, picked })
     });
-    sorted.collect()
+    named.collect()
 }
+
+/// What was picked of one group, with first frames.
+type Bucket<'a, T> = (u32, Vec<(u64, Connection<'a>, T)>);
+
+/// Connections that one thread looks at in one go.
+const CHUNK: usize = 4096;
 
 impl<T> Group<'_, T> {
     /// How many connections there are.

@@ -4,16 +4,23 @@
 //! `__inet_hash_connect()` in net/ipv4/inet_hashtables.c: the search goes round the range; newer kernels take one
 //! parity first. RFC 6056 section 3 (choosing ports).
 
+use rayon::prelude::*;
+
 use crate::connection::{Side, Who};
-use crate::evidence::holds::{Group, Hold, Holds, Steps, peak};
+use crate::evidence::groups::Ends;
+use crate::evidence::holds::{Held, Hold, Holds, Steps};
 use crate::time::{Span, Time};
 
 /// Fewer ports than this say nothing of a range.
 pub const LEAST: usize = 100;
+/// Steps that a chart has room for.
+const POINTS: usize = 2000;
 
 /// The ports of one client towards one destination.
 #[derive(Clone, Debug)]
 pub struct PortUsage {
+    /// Who.
+    pub ends: Ends,
     /// Connections.
     pub connections: usize,
     /// Different ports among them.
@@ -30,7 +37,7 @@ pub struct PortUsage {
     pub recycled: u64,
     /// Connections that left TIME-WAIT at the client.
     pub time_waits: u64,
-    /// Ports held over time.
+    /// Ports held over time, in as many steps as a chart has room for.
     pub held: Steps,
     /// The first moment at which most ports were held, and how many.
     pub peak: (Time, u64),
@@ -51,14 +58,11 @@ pub struct PortUsage {
 const DENSE: u64 = 95;
 
 impl PortUsage {
-    /// Weighs the holds of a group; `None` where there are too few.
+    /// Weighs the holds of a group; `told` is the range that the client's own host tells.
     #[must_use]
-    pub fn of(holds: &Holds, group: &Group, end: Time) -> Option<Self> {
-        if group.connections < LEAST {
-            return None;
-        }
+    pub fn of(holds: &Holds, group: u32, ends: Ends, end: Time, told: Option<(u16, u16)>) -> Option<Self> {
         let mut ordered: Vec<Hold> = holds.of_group(group).copied().collect();
-        ordered.sort_by_key(|hold| (hold.from, hold.port));
+        ordered.par_sort_by_key(|hold| (hold.from, hold.port));
         let mut seen = vec![false; 1 << 16];
         let fresh: Vec<u16> =
             ordered.iter().map(|hold| hold.port).filter(|port| first_time(&mut seen, *port)).collect();
@@ -69,8 +73,9 @@ impl PortUsage {
         let slots = if one_parity { span / 2 + 1 } else { span + 1 };
         let distinct = fresh.len() as u64;
         let dense = distinct * 100 >= slots * DENSE;
-        let held = holds.ports(group);
-        let peak = peak(&held, end)?;
+        let until = |hold: &Hold| if hold.time_wait.includes(Side::Client) { hold.until } else { hold.closed };
+        let held = Held::of(ordered.iter().map(|hold| (hold.from, until(hold))));
+        let peak = held.peak(end)?;
         let place = ordered.partition_point(|hold| hold.from <= peak.0);
         let (first, last) = (*ordered.first()?, *ordered.last()?);
         let at_peak = *ordered.get(place.checked_sub(1)?)?;
@@ -78,15 +83,16 @@ impl PortUsage {
         let client_time_wait = |hold: &&Hold| hold.time_wait.includes(Side::Client);
         let came_round = last.from.since(first.from) > WHOLE && ordered.len() as u64 > distinct && recycled == 0;
         Some(Self {
+            ends,
             connections: ordered.len(),
             distinct,
             range: (lowest, highest),
             one_parity,
             circled: dense && (goes_round(&fresh, span) || came_round),
-            told: None,
+            told,
             recycled,
             time_waits: ordered.iter().filter(client_time_wait).count() as u64,
-            held,
+            held: held.thinned(end, POINTS),
             peak,
             rate: rate(place, peak.0.since(first.from)),
             first,

@@ -7,6 +7,9 @@
 //! `tcp_remember_stamp()` in net/ipv4/tcp_metrics.c; up to 3.16: `tcp_v4_conn_request()` in
 //! net/ipv4/tcp_ipv4.c. The idea is RFC 7323 appendix B.2. Removed in 4.12.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use crate::connection::SynFate;
 use crate::evidence::pairs::{HostPair, SynSeen, Taught};
 use crate::segment::TsVal;
@@ -99,13 +102,13 @@ pub fn replay(pair: &HostPair, start: Time) -> Replay {
 /// (`tcp_timewait_state_process()` hands it to the listener with an ISN, and `isn != 0` skips the check).
 #[must_use]
 pub fn contradicts(syn: &SynSeen, prediction: Prediction) -> bool {
-    let over_time_wait = syn.time_wait_age.is_some_and(|age| age < TIME_WAIT_MAY_LIVE);
+    let over_time_wait = syn.time_wait_age().is_some_and(|age| age < TIME_WAIT_MAY_LIVE);
     prediction == Prediction::Drop && syn.fate == SynFate::SynAck && !over_time_wait
 }
 
 fn run(pair: &HostPair, start: Time, without: WithoutTimestamps) -> Replay {
     let mut memory = Memory::default();
-    let mut before_capture = BeforeCapture { start, answered: Vec::new() };
+    let mut before_capture = BeforeCapture { start, answered: BTreeSet::new() };
     let mut lessons = pair.taught.iter().peekable();
     let mut predictions = Vec::with_capacity(pair.syns.len());
     for syn in &pair.syns {
@@ -172,14 +175,14 @@ impl Memory {
 /// answer so far.
 struct BeforeCapture {
     start: Time,
-    answered: Vec<TsVal>,
+    answered: BTreeSet<u32>,
 }
 
 impl BeforeCapture {
     fn note(&mut self, syn: &SynSeen) {
         let counts = syn.at.since(self.start) < Span(PAWS_MSL.0 + EDGE.0);
         if let (true, SynFate::SynAck, Some(tsval)) = (counts, syn.fate, syn.tsval) {
-            self.answered.push(tsval);
+            self.answered.insert(tsval.0);
         }
     }
 
@@ -187,7 +190,13 @@ impl BeforeCapture {
     /// least that drops it lies two ticks ahead of it, and drops everything at or behind it, too.
     fn may_explain(&self, syn: &SynSeen) -> bool {
         let in_time = syn.at.since(self.start) < Span(PAWS_MSL.0 + EDGE.0);
-        let refuted = |tsval: TsVal| self.answered.iter().any(|answered| answered.ahead_of(tsval) <= 0);
-        in_time && syn.tsval.is_none_or(|tsval| !refuted(tsval))
+        in_time && syn.tsval.is_none_or(|tsval| !self.refuted(tsval))
+    }
+
+    /// Whether an answered SYN was not ahead of this value: on the circle, it lies in the half up to it.
+    fn refuted(&self, tsval: TsVal) -> bool {
+        let (low, high) = (tsval.0.wrapping_sub(1 << 31), tsval.0);
+        let holds = |range: RangeInclusive<u32>| self.answered.range(range).next().is_some();
+        if low <= high { holds(low..=high) } else { holds(low..=u32::MAX) || holds(0..=high) }
     }
 }

@@ -6,13 +6,14 @@
 
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::finding::plural;
-use super::group::{Group, Show, groups};
-use super::port_usage::PortUsage;
+use super::group::{Group, Show, groups_among};
+use super::port_usage::LEAST;
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Connection, ReuseOutcome, Side, Socket, Who};
+use crate::evidence::groups::Ends;
 use crate::segment::SeqNumber;
 use crate::time::{Span, Time};
 
@@ -33,11 +34,13 @@ type Retries<'a> = HashMap<(u16, IpAddr, Socket, SeqNumber), Vec<Connection<'a>>
 
 fn judge(case: &Case<'_>) -> Verdict {
     let longest = Span(case.two_msl().0.saturating_add(GRANULARITY.0));
-    let mut reused = groups(case, |connection| connection.reuse().filter(|(interval, _)| *interval < longest));
+    let soon = |connection: Connection<'_>| connection.reuse().filter(|(interval, _)| *interval < longest);
+    let mut reused = groups_among(case, &case.evidence.tally.reused, soon);
     // Where all came that late, nothing was reused too early.
     reused.retain(|group| group.picked.iter().any(|(_, (interval, _))| *interval < case.two_msl()));
     let retries = retries(case, &reused);
-    Verdict { found: reused.iter().map(|group| finding(case, group, &retries)).collect(), not_judged: Vec::new() }
+    let found = case.evidence.workers.map(&reused, |_, group| finding(case, group, &retries));
+    Verdict { found, not_judged: Vec::new() }
 }
 
 fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Finding {
@@ -112,10 +115,8 @@ fn sentence(count: u64, rest: &str) -> String {
 
 /// What ports the client goes round in, where that is known.
 fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
-    let holds = case.holds();
-    let same =
-        |g: &&crate::evidence::holds::Group| (g.point, g.client, g.server) == (group.point, group.client, group.server);
-    let usage = holds.groups.iter().find(same).and_then(|g| PortUsage::of(holds, g, case.evidence.end_of(group.point)));
+    let ends = Ends { point: group.point, client: group.client, server: group.server };
+    let usage = case.occupancy().usage(&ends).filter(|usage| usage.connections >= LEAST);
     match usage {
         Some(usage) if usage.circled => format!(
             " The client goes round in {} ports ({}) and held {} of them at most, at {:.0} new connections a second.",
@@ -165,8 +166,12 @@ fn retries<'a>(case: &Case<'a>, reused: &[Group<'a, Reuse>]) -> Retries<'a> {
     if retries.is_empty() {
         return retries;
     }
-    for connection in case.evidence.shards.iter().flat_map(|shard| shard.connections()) {
-        let Some(key) = key(connection) else { continue };
+    let isns: HashSet<u32> = retries.keys().map(|(.., isn)| isn.0).collect();
+    let found = case.evidence.workers.map(&case.evidence.shards, |_, shard| {
+        let same_isn = shard.connections().filter(|c| c.client_isn().is_some_and(|isn| isns.contains(&isn.0)));
+        same_isn.filter_map(|connection| Some((key(connection)?, connection))).collect::<Vec<_>>()
+    });
+    for (key, connection) in found.into_iter().flatten() {
         if let Some(found) = retries.get_mut(&key) {
             found.push(connection);
         }
@@ -226,11 +231,9 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
 
 /// Old and new numbers side by side, with the rule that decided.
 fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
+    // What went wrong comes first, then the soonest; a group is in frame order, and the sort is stable.
     let mut picked: Vec<_> = group.picked.iter().collect();
-    // What went wrong comes first, then the soonest.
-    picked.sort_by_key(|(connection, (interval, outcome))| {
-        (*outcome == ReuseOutcome::Accepted, *interval, connection.first())
-    });
+    picked.sort_by_key(|(_, (interval, outcome))| (*outcome == ReuseOutcome::Accepted, *interval));
     let row = |(connection, (interval, outcome)): &&(Connection<'_>, Reuse)| {
         let deltas = Deltas::of(*connection);
         let text = |delta: Option<i32>| Cell::Text(delta.map_or("–".to_owned(), |delta| format!("{delta:+}")));

@@ -12,7 +12,7 @@ use super::finding::plural;
 use super::host_limits::{Limits, Told, line};
 use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
-use crate::evidence::holds::{Steps, TimeWaits, peak, steps, value_at};
+use crate::evidence::holds::{Held, Steps, TimeWaits};
 use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
@@ -28,8 +28,8 @@ pub struct Population {
     pub host: IpAddr,
     /// Closes that left a TIME-WAIT there.
     pub closes: u64,
-    /// How many it held over time.
-    pub held: Steps,
+    /// How many it would have held over time, had none been refused.
+    pub wanted: Held,
     /// Most at one moment of the capture, and the first such moment.
     pub peak: (Time, u64),
     /// What an overflowing table looks like on the wire.
@@ -58,22 +58,37 @@ const FIN_TIMEOUT: Span = Span::from_secs(2);
 /// Of closes whose FIN was acknowledged alone, so many percent are reset while the table is full.
 const NEARLY_ALL: u64 = 80;
 
+impl Population {
+    /// How many it held at a moment.
+    #[must_use]
+    pub fn held_at(&self, at: Time) -> u64 {
+        self.wanted.value_at(at).min(self.limit())
+    }
+
+    /// How many it held over time, in at most about `most` steps.
+    #[must_use]
+    pub fn thinned(&self, end: Time, most: usize) -> Steps {
+        let wanted = self.wanted.thinned(end, most);
+        wanted.into_iter().map(|(at, value)| (at, value.min(self.limit()))).collect()
+    }
+
+    fn limit(&self) -> u64 {
+        self.overflow.as_ref().map_or(u64::MAX, |overflow| overflow.limit)
+    }
+}
+
 /// All hosts that held TIME-WAITs, most first.
-#[must_use]
-pub fn populations(case: &Case<'_>) -> Vec<Population> {
+pub(super) fn populations(case: &Case<'_>, time_waits: Vec<TimeWaits>) -> Vec<Population> {
     let signs = signs(case);
     let mut found: Vec<Population> = Vec::new();
-    for TimeWaits { point, host, spans } in case.holds().time_waits(case.evidence) {
-        let closes = spans.len() as u64;
-        let held = steps(spans.iter().copied());
-        let end = case.evidence.end_of(point);
-        let overflow = signs.get(&(point, host)).and_then(|signs| overflow(signs, &spans, &held));
-        let held = match &overflow {
-            Some(overflow) => held.into_iter().map(|(at, value)| (at, value.min(overflow.limit))).collect(),
-            None => held,
-        };
-        let Some(peak) = peak(&held, end) else { continue };
-        found.push(Population { point, host, closes, held, peak, overflow });
+    for TimeWaits { point, host, held: wanted } in time_waits {
+        let overflow = signs.get(&(point, host)).and_then(|signs| overflow(signs, &wanted, case.two_msl()));
+        let limit = overflow.as_ref().map_or(u64::MAX, |overflow| overflow.limit);
+        let Some((_, most)) = wanted.peak(case.evidence.end_of(point)) else { continue };
+        // Where the table was full, the peak is the moment at which it first was.
+        let Some(at) = wanted.steps().find(|(_, value)| *value >= most.min(limit)).map(|(at, _)| at) else { continue };
+        let peak = (at, most.min(limit));
+        found.push(Population { point, host, closes: wanted.count() as u64, wanted, peak, overflow });
     }
     // Hosts come by address, and the sort is stable.
     found.sort_by_key(|population| std::cmp::Reverse(population.peak.1));
@@ -203,7 +218,7 @@ fn alone(connection: Connection<'_>) -> Option<(Side, Time)> {
 }
 
 /// The table overflowed if such closes went well until it held a number of TIME-WAITs, and nearly none did after.
-fn overflow(signs: &Signs, spans: &[(Time, Time)], held: &Steps) -> Option<Overflow> {
+fn overflow(signs: &Signs, wanted: &Held, lasts: Span) -> Option<Overflow> {
     let (first, last) = (signs.reset.first()?.1, signs.reset.last()?.1);
     let full_from = signs.reset.iter().map(|(_, _, acked)| *acked).min()?;
     let before = signs.orderly.partition_point(|at| *at < first);
@@ -212,15 +227,12 @@ fn overflow(signs: &Signs, spans: &[(Time, Time)], held: &Steps) -> Option<Overf
     if before < SIGNS || resets * 100 < (resets + among) * NEARLY_ALL {
         return None;
     }
-    let limit = value_at(held, full_from);
-    let mut starts: Vec<Time> = spans.iter().map(|(from, _)| *from).collect();
-    starts.sort_unstable();
+    let limit = wanted.value_at(full_from);
     // A bucket is taken when the FIN is acknowledged: those that got one are gone after TIME-WAIT, and the others
     // never had one.
-    let lasts = spans.iter().map(|(from, until)| until.since(*from)).max().unwrap_or_default();
     let mut kept: std::collections::VecDeque<Time> = std::collections::VecDeque::new();
     let mut overflowed = resets;
-    for start in starts {
+    for &start in wanted.begins() {
         while kept.front().is_some_and(|oldest| start.since(*oldest) >= lasts) {
             kept.pop_front();
         }
@@ -335,7 +347,7 @@ mod tests {
 
     fn population(peak: u64) -> Population {
         let host = IpAddr::from([192, 0, 2, 80]);
-        Population { point: 0, host, closes: peak, held: Vec::new(), peak: (Time(0), peak), overflow: None }
+        Population { point: 0, host, closes: peak, wanted: Held::default(), peak: (Time(0), peak), overflow: None }
     }
 
     fn claimed(limit: u64, overflow: Option<(u64, bool)>) -> Claimed {

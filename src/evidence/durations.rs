@@ -37,23 +37,31 @@ pub type States = [Durations; 4];
 /// Durations of the states at some server sockets, over all clients and capture points.
 #[must_use]
 pub fn of(evidence: &Evidence, wanted: &[Socket]) -> HashMap<Socket, Box<States>> {
-    let parts = evidence.workers.map(&evidence.shards, |_, shard| of_shard(shard, wanted));
-    let mut all: HashMap<Socket, Box<States>> = HashMap::new();
-    for (socket, states) in parts.into_iter().flatten() {
-        let sum = all.entry(socket).or_default();
-        sum.iter_mut().zip(states.iter()).for_each(|(sum, state)| sum.merge(state));
+    // Which of those wanted each group belongs to.
+    let places: HashMap<Socket, usize> = wanted.iter().copied().zip(0..).collect();
+    let of_group: Vec<Option<usize>> =
+        evidence.groups.iter().map(|(_, ends)| places.get(&ends.server).copied()).collect();
+    let parts = evidence.workers.map(&evidence.shards, |number, shard| {
+        of_shard(shard, evidence.groups.of_shard(number), &of_group, wanted.len())
+    });
+    let mut all: Vec<Box<States>> = wanted.iter().map(|_| Box::default()).collect();
+    for part in parts {
+        for (sum, states) in all.iter_mut().zip(part) {
+            sum.iter_mut().zip(states.iter()).for_each(|(sum, state)| sum.merge(state));
+        }
     }
-    all
+    wanted.iter().copied().zip(all).collect()
 }
 
-fn of_shard(shard: &Tracked, wanted: &[Socket]) -> HashMap<Socket, Box<States>> {
-    let mut states: HashMap<Socket, Box<States>> = wanted.iter().map(|socket| (*socket, Box::default())).collect();
-    for connection in shard.connections() {
-        if let Some(states) = states.get_mut(&connection.server()) {
+fn of_shard(shard: &Tracked, groups: &[u32], of_group: &[Option<usize>], wanted: usize) -> Vec<Box<States>> {
+    let mut all: Vec<Box<States>> = (0..wanted).map(|_| Box::default()).collect();
+    for (connection, group) in shard.connections().zip(groups) {
+        let place = of_group.get(*group as usize).copied().flatten();
+        if let Some(states) = place.and_then(|place| all.get_mut(place)) {
             add(states, connection);
         }
     }
-    states
+    all
 }
 
 fn add(states: &mut States, connection: Connection<'_>) {

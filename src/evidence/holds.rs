@@ -4,38 +4,21 @@
 //! RFC 9293 section 3.6.1 (TIME-WAIT); `TCP_TIMEWAIT_LEN` in include/net/tcp.h. A TIME-WAIT ends early where the
 //! pair's next incarnation was accepted, or a RST came that fits (RFC 1337).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::ops::Range;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::Evidence;
-use crate::connection::{Close, Connection, LateKind, Opened, Side, Socket, Tracked, Who};
+use super::groups::{Ends, Groups};
+use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
 use crate::time::{Span, Time};
 
-/// All holds, by client address and server socket at a capture point.
+/// All holds. They are as many as connections, so that whoever made them drops them once they are counted.
 #[derive(Debug)]
 pub struct Holds {
-    /// Those with many connections, by capture point, client and server.
-    pub groups: Vec<Group>,
-    /// One a shard.
-    parts: Vec<Part>,
-}
-
-/// One client address and one server socket at one capture point.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// The number of the capture point.
-    pub point: u16,
-    /// The client's address as the capture shows it.
-    pub client: IpAddr,
-    /// The server's socket.
-    pub server: Socket,
-    /// How many connections there are.
-    pub connections: usize,
-    /// Shard and range of its holds.
-    parts: Vec<(u16, Range<usize>)>,
+    /// One a shard, in order of their groups.
+    parts: Vec<Vec<Hold>>,
 }
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
@@ -61,61 +44,6 @@ pub struct Hold {
     pub until: Time,
 }
 
-/// A number that changes over time: from each moment on.
-pub type Steps = Vec<(Time, u64)>;
-
-impl Holds {
-    /// Gathers the holds of all connections, shard by shard; TIME-WAIT lasts for `two_msl`.
-    #[must_use]
-    pub fn of(evidence: &Evidence, two_msl: Span) -> Self {
-        let parts = evidence.workers.map(&evidence.shards, |number, shard| {
-            Part::of(evidence, u16::try_from(number).unwrap_or(u16::MAX), shard, two_msl)
-        });
-        // Who has many has more than one in some shard.
-        let few = |range: &Range<usize>| range.len() * parts.len() < MANY;
-        let candidates = parts.iter().flat_map(|part| &part.ranges).filter(|(_, range)| !few(range));
-        let keys: BTreeSet<Key> = candidates.map(|(key, _)| *key).collect();
-        let group = |key: &Key| {
-            let ranges =
-                (0_u16..).zip(&parts).filter_map(|(number, part)| Some((number, part.ranges.get(key)?.clone())));
-            let parts: Vec<(u16, Range<usize>)> = ranges.collect();
-            let connections = parts.iter().map(|(_, range)| range.len()).sum();
-            Group { point: key.0, client: key.1, server: key.2, connections, parts }
-        };
-        let groups = keys.iter().map(group).filter(|group| group.connections >= MANY).collect();
-        Self { groups, parts }
-    }
-
-    /// The holds of a group, in no order of time.
-    pub fn of_group(&self, group: &Group) -> impl Iterator<Item = &Hold> {
-        let part = |(shard, range): &(u16, Range<usize>)| self.parts.get(usize::from(*shard))?.holds.get(range.clone());
-        group.parts.iter().filter_map(part).flatten()
-    }
-
-    /// The holds of one group, as ports of the client: how many are taken from each moment on.
-    #[must_use]
-    pub fn ports(&self, group: &Group) -> Steps {
-        let until = |hold: &Hold| if hold.time_wait.includes(Side::Client) { hold.until } else { hold.closed };
-        steps(self.of_group(group).map(|hold| (hold.from, until(hold))))
-    }
-
-    /// When each host's TIME-WAITs began and ended, by capture point and address; those of hosts with many.
-    #[must_use]
-    pub fn time_waits(&self, evidence: &Evidence) -> Vec<TimeWaits> {
-        let few = |count: usize| count * self.parts.len() < MANY;
-        let counts = evidence.workers.map(&self.parts, |_, part| part.hosts());
-        let candidates = counts.iter().flatten().filter(|(_, count)| !few(**count));
-        let hosts: HashSet<Host> = candidates.map(|(host, _)| *host).collect();
-        let found = evidence.workers.map(&self.parts, |_, part| part.spans(&hosts));
-        let mut all: BTreeMap<Host, Vec<(Time, Time)>> = BTreeMap::new();
-        for (host, spans) in found.into_iter().flatten() {
-            all.entry(host).or_default().extend(spans);
-        }
-        let many = all.into_iter().filter(|(_, spans)| spans.len() >= MANY);
-        many.map(|((point, host), spans)| TimeWaits { point, host, spans }).collect()
-    }
-}
-
 /// The TIME-WAITs of one host at one capture point.
 #[derive(Clone, Debug)]
 pub struct TimeWaits {
@@ -123,8 +51,45 @@ pub struct TimeWaits {
     pub point: u16,
     /// Its address; behind NAT, all hosts' with this address.
     pub host: IpAddr,
-    /// When each began and ended, in no order of time.
-    pub spans: Vec<(Time, Time)>,
+    /// How many it held over time.
+    pub held: Held,
+}
+
+impl Holds {
+    /// Gathers the holds of all connections, shard by shard; TIME-WAIT lasts for `two_msl`.
+    #[must_use]
+    pub fn of(evidence: &Evidence, two_msl: Span) -> Self {
+        let parts = evidence.workers.map(&evidence.shards, |number, shard| part(evidence, number, shard, two_msl));
+        Self { parts }
+    }
+
+    /// The holds of a group, in no order of time.
+    pub fn of_group(&self, group: u32) -> impl Iterator<Item = &Hold> {
+        self.parts.iter().flat_map(move |part| {
+            let begin = part.partition_point(|hold| hold.group < group);
+            part.get(begin..).unwrap_or(&[]).iter().take_while(move |hold| hold.group == group)
+        })
+    }
+
+    /// TIME-WAITs by capture point and address; those of hosts with many.
+    #[must_use]
+    pub fn time_waits(&self, evidence: &Evidence) -> Vec<TimeWaits> {
+        let counts = evidence.workers.map(&self.parts, |_, part| hosts(part, &evidence.groups));
+        let mut sums: BTreeMap<Host, usize> = BTreeMap::new();
+        for (host, count) in counts.into_iter().flatten() {
+            *sums.entry(host).or_default() += count;
+        }
+        sums.retain(|_, count| *count >= MANY);
+        let found = evidence.workers.map(&self.parts, |_, part| spans(part, &evidence.groups, &sums));
+        let mut all: BTreeMap<Host, Held> = BTreeMap::new();
+        for (host, held) in found.into_iter().flatten() {
+            all.entry(host).or_default().append(held);
+        }
+        let mut all: Vec<TimeWaits> =
+            all.into_iter().map(|((point, host), held)| TimeWaits { point, host, held }).collect();
+        evidence.workers.each(&mut all, |time_waits| time_waits.held.sort());
+        all
+    }
 }
 
 impl Hold {
@@ -173,186 +138,175 @@ impl Hold {
     }
 }
 
-/// How many of some spans of time have begun and not ended, from each moment on. Spans end before others begin.
-#[must_use]
-pub fn steps(spans: impl Iterator<Item = (Time, Time)>) -> Steps {
-    let (mut begins, mut ends): (Vec<i64>, Vec<i64>) = spans.map(|(from, until)| (from.0, until.0)).unzip();
-    // Both come as a few sorted runs, which this sort merges.
-    begins.sort();
-    ends.sort();
-    let mut steps: Steps = Vec::with_capacity(begins.len() + ends.len());
-    let (mut begun, mut ended) = (0, 0);
-    while let Some(at) = begins.get(begun).copied().into_iter().chain(ends.get(ended).copied()).min() {
-        while ends.get(ended).is_some_and(|end| *end <= at) {
-            ended += 1;
+/// How many of some spans of time have begun and not ended: 16 octets a span, whatever is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    begins: Vec<Time>,
+    ends: Vec<Time>,
+}
+
+/// A number that changes over time: from each moment on.
+pub type Steps = Vec<(Time, u64)>;
+
+impl Held {
+    /// From when each span began and ended.
+    #[must_use]
+    pub fn of(spans: impl Iterator<Item = (Time, Time)>) -> Self {
+        let (begins, ends) = spans.unzip();
+        let mut held = Self { begins, ends };
+        held.sort();
+        held
+    }
+
+    /// How many spans there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.begins.len()
+    }
+
+    /// When spans began, in order.
+    #[must_use]
+    pub fn begins(&self) -> &[Time] {
+        &self.begins
+    }
+
+    /// From each moment on, how many had begun and not ended. Spans end before others begin, and a span without length
+    /// has ended before it is counted.
+    pub fn steps(&self) -> impl Iterator<Item = (Time, u64)> + '_ {
+        let (mut begun, mut ended) = (0, 0);
+        std::iter::from_fn(move || {
+            let next = (self.begins.get(begun), self.ends.get(ended));
+            let at = match next {
+                (Some(begin), Some(end)) => *begin.min(end),
+                (one, other) => *one.or(other)?,
+            };
+            while self.ends.get(ended).is_some_and(|end| *end <= at) {
+                ended += 1;
+            }
+            while self.begins.get(begun).is_some_and(|begin| *begin <= at) {
+                begun += 1;
+            }
+            Some((at, begun.saturating_sub(ended) as u64))
+        })
+    }
+
+    /// The first moment of the highest value, up to `end`.
+    #[must_use]
+    pub fn peak(&self, end: Time) -> Option<(Time, u64)> {
+        let seen = self.steps().take_while(|(at, _)| *at <= end);
+        seen.fold(None, |best: Option<(Time, u64)>, (at, value)| match best {
+            Some((_, most)) if most >= value => best,
+            _ => Some((at, value)),
+        })
+    }
+
+    /// The value at a moment.
+    #[must_use]
+    pub fn value_at(&self, at: Time) -> u64 {
+        let until = |times: &[Time]| times.partition_point(|time| *time <= at);
+        until(&self.begins).saturating_sub(until(&self.ends)) as u64
+    }
+
+    /// At most about `most` steps that keep the shape: of each stretch the highest and the last.
+    #[must_use]
+    pub fn thinned(&self, end: Time, most: usize) -> Steps {
+        let seen = || self.steps().take_while(|(at, _)| *at <= end);
+        let stretch = (seen().count() * 2).div_ceil(most.max(2)).max(1);
+        let mut kept = Steps::new();
+        let mut stretches = seen().peekable();
+        while stretches.peek().is_some() {
+            let mut highest: Option<(Time, u64)> = None;
+            let mut last = None;
+            for step in stretches.by_ref().take(stretch) {
+                highest = highest.filter(|best| best.1 >= step.1).or(Some(step));
+                last = Some(step);
+            }
+            kept.extend(highest);
+            kept.extend(last.filter(|last| Some(*last) != highest));
         }
-        while begins.get(begun).is_some_and(|begin| *begin <= at) {
-            begun += 1;
-        }
-        // A span without length has ended before it is counted.
-        steps.push((Time(at), begun.saturating_sub(ended) as u64));
+        kept
     }
-    steps
-}
 
-/// The first moment of the highest value, up to `end`.
-#[must_use]
-pub fn peak(steps: &[(Time, u64)], end: Time) -> Option<(Time, u64)> {
-    let seen = steps.iter().take_while(|(at, _)| *at <= end);
-    seen.fold(None, |best: Option<(Time, u64)>, (at, value)| match best {
-        Some((_, most)) if most >= *value => best,
-        _ => Some((*at, *value)),
-    })
-}
-
-/// The value at a moment.
-#[must_use]
-pub fn value_at(steps: &[(Time, u64)], at: Time) -> u64 {
-    let place = steps.partition_point(|(from, _)| *from <= at);
-    place.checked_sub(1).and_then(|place| steps.get(place)).map_or(0, |(_, value)| *value)
-}
-
-/// At most about `most` steps that keep the shape: of each stretch the highest and the last.
-#[must_use]
-pub fn thinned(steps: &[(Time, u64)], end: Time, most: usize) -> Steps {
-    let seen = steps.iter().take_while(|(at, _)| *at <= end).count();
-    let steps = steps.get(..seen).unwrap_or(steps);
-    let stretch = (steps.len() * 2).div_ceil(most.max(2)).max(1);
-    if stretch == 1 {
-        return steps.to_vec();
+    fn append(&mut self, other: Self) {
+        self.begins.extend(other.begins);
+        self.ends.extend(other.ends);
     }
-    let mut kept = Steps::new();
-    for part in steps.chunks(stretch) {
-        let highest = part.iter().copied().reduce(|best, step| if step.1 > best.1 { step } else { best });
-        let last = part.last().copied();
-        kept.extend(highest);
-        kept.extend(last.filter(|last| Some(*last) != highest));
+
+    /// Both come as a few sorted runs, which a stable sort merges.
+    fn sort(&mut self) {
+        let (begins, ends) = (&mut self.begins, &mut self.ends);
+        rayon::join(|| begins.sort(), || ends.sort());
     }
-    kept
 }
 
-type Key = (u16, IpAddr, Socket);
 type Host = (u16, IpAddr);
 
-/// The holds of one shard, sorted by group.
-#[derive(Debug)]
-struct Part {
-    ranges: HashMap<Key, Range<usize>>,
-    holds: Vec<Hold>,
+/// The holds of one shard, in order of their groups.
+fn part(evidence: &Evidence, number: usize, shard: &Tracked, two_msl: Span) -> Vec<Hold> {
+    let groups = evidence.groups.of_shard(number);
+    let number = u16::try_from(number).unwrap_or(u16::MAX);
+    let mut holds: Vec<Hold> = Vec::with_capacity(shard.len());
+    for (connection, group) in shard.connections().zip(groups) {
+        if let Some(previous) = connection.previous()
+            && let Some(before) = holds.get_mut(previous.index() as usize)
+        {
+            before.cut(connection);
+        }
+        let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
+        (hold.group, hold.connection.0) = (*group, number);
+        holds.push(hold);
+    }
+    for late in shard.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
+        if let Some(hold) = holds.get_mut(late.connection.index() as usize) {
+            hold.reset(late.by, late.at);
+        }
+    }
+    // One thread a shard: the order within a group is the same in every run.
+    holds.sort_unstable_by_key(|hold| hold.group);
+    holds
 }
 
-impl Part {
-    fn of(evidence: &Evidence, number: u16, shard: &Tracked, two_msl: Span) -> Self {
-        let mut keys: Keys = Keys::default();
-        let mut holds: Vec<Hold> = Vec::with_capacity(shard.len());
-        for connection in shard.connections() {
-            let group = keys.id(connection);
-            if let Some(previous) = connection.previous()
-                && let Some(before) = holds.get_mut(previous.index() as usize)
-            {
-                before.cut(connection);
-            }
-            let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
-            (hold.group, hold.connection.0) = (group, number);
-            holds.push(hold);
-        }
-        for late in shard.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
-            if let Some(hold) = holds.get_mut(late.connection.index() as usize) {
-                hold.reset(late.by, late.at);
-            }
-        }
-        keys.sorted(&holds)
-    }
-
-    /// How many TIME-WAITs each host left.
-    fn hosts(&self) -> HashMap<Host, usize> {
-        let mut counts: HashMap<Host, usize> = HashMap::new();
-        for (key, range) in &self.ranges {
-            for (side, host) in ends(key) {
-                let count = self.held(range, side).count();
-                if count > 0 {
-                    *counts.entry(host).or_default() += count;
-                }
-            }
-        }
-        counts
-    }
-
-    /// The TIME-WAITs of some hosts. The order is that of a hash table: whoever asks sorts by time.
-    fn spans(&self, hosts: &HashSet<Host>) -> HashMap<Host, Vec<(Time, Time)>> {
-        let mut found: HashMap<Host, Vec<(Time, Time)>> = HashMap::new();
-        for (key, range) in &self.ranges {
-            for (side, host) in ends(key).into_iter().filter(|(_, host)| hosts.contains(host)) {
-                let spans = found.entry(host).or_default();
-                spans.extend(self.held(range, side).map(|hold| (hold.closed, hold.until)));
-            }
-        }
-        found
-    }
-
-    fn held(&self, range: &Range<usize>, side: Side) -> impl Iterator<Item = &Hold> {
-        let holds = self.holds.get(range.clone()).unwrap_or(&[]);
-        holds.iter().filter(move |hold| hold.time_wait.includes(side) && hold.until > hold.closed)
-    }
+/// The holds of each group, with its ends.
+fn by_group<'h>(part: &'h [Hold], groups: &Groups) -> impl Iterator<Item = (Ends, &'h [Hold])> {
+    let same = part.chunk_by(|one, other| one.group == other.group);
+    same.filter_map(|holds| Some((groups.ends(holds.first()?.group)?, holds)))
 }
 
-fn ends((point, client, server): &Key) -> [(Side, Host); 2] {
-    [(Side::Client, (*point, *client)), (Side::Server, (*point, server.ip))]
+/// How many TIME-WAITs each host left.
+fn hosts(part: &[Hold], groups: &Groups) -> HashMap<Host, usize> {
+    let mut counts: HashMap<Host, usize> = HashMap::new();
+    for (ends, holds) in by_group(part, groups) {
+        for (side, host) in hosts_of(&ends) {
+            let count = time_waits(holds, side).count();
+            if count > 0 {
+                *counts.entry(host).or_default() += count;
+            }
+        }
+    }
+    counts
 }
 
-/// Numbers for groups, in order of their first connections.
-#[derive(Default)]
-struct Keys {
-    ids: HashMap<Key, u32>,
-    last: Option<(Key, u32)>,
-    counts: Vec<usize>,
+/// The TIME-WAITs of some hosts. The order is that of a hash table: whoever asks sorts by time.
+fn spans(part: &[Hold], groups: &Groups, wanted: &BTreeMap<Host, usize>) -> HashMap<Host, Held> {
+    let mut found: HashMap<Host, Held> = HashMap::new();
+    for (ends, holds) in by_group(part, groups) {
+        for (side, host) in hosts_of(&ends).into_iter().filter(|(_, host)| wanted.contains_key(host)) {
+            let held = found.entry(host).or_default();
+            for hold in time_waits(holds, side) {
+                held.begins.push(hold.closed);
+                held.ends.push(hold.until);
+            }
+        }
+    }
+    found
 }
 
-impl Keys {
-    fn id(&mut self, connection: Connection<'_>) -> u32 {
-        let key = (connection.point(), connection.client().ip, connection.server());
-        let id = match self.last {
-            Some((last, id)) if last == key => id,
-            _ => {
-                let next = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
-                *self.ids.entry(key).or_insert(next)
-            }
-        };
-        self.last = Some((key, id));
-        let place = id as usize;
-        if self.counts.len() <= place {
-            self.counts.resize(place + 1, 0);
-        }
-        if let Some(count) = self.counts.get_mut(place) {
-            *count += 1;
-        }
-        id
-    }
+fn time_waits(holds: &[Hold], side: Side) -> impl Iterator<Item = &Hold> {
+    holds.iter().filter(move |hold| hold.time_wait.includes(side) && hold.until > hold.closed)
+}
 
-    /// The holds in order of their groups, each group's range by its key.
-    fn sorted(self, holds: &[Hold]) -> Part {
-        let mut next = Vec::with_capacity(self.counts.len());
-        let mut begin = 0;
-        for count in &self.counts {
-            next.push(begin);
-            begin += count;
-        }
-        let range = |id: u32| {
-            let begin = next.get(id as usize).copied().unwrap_or(0);
-            begin..begin + self.counts.get(id as usize).copied().unwrap_or(0)
-        };
-        let ranges = self.ids.into_iter().map(|(key, id)| (key, range(id))).collect();
-        let Some(filler) = holds.first() else { return Part { ranges, holds: Vec::new() } };
-        let mut placed = vec![*filler; holds.len()];
-        for hold in holds {
-            let Some(place) = next.get_mut(hold.group as usize) else { continue };
-            if let Some(slot) = placed.get_mut(*place) {
-                *slot = *hold;
-            }
-            *place += 1;
-        }
-        Part { ranges, holds: placed }
-    }
+fn hosts_of(ends: &Ends) -> [(Side, Host); 2] {
+    [(Side::Client, (ends.point, ends.client)), (Side::Server, (ends.point, ends.server.ip))]
 }
 
 #[cfg(test)]
@@ -362,18 +316,18 @@ mod tests {
     #[test]
     fn steps_count_what_has_begun_and_not_ended() {
         let at = |seconds: i64| Time::from_parts(seconds, 0);
-        let spans = [(at(1), at(4)), (at(2), at(3)), (at(3), at(9)), (at(5), at(5))];
-        let steps = steps(spans.into_iter());
-        assert_eq!(peak(&steps, at(9)), Some((at(2), 2)));
-        assert_eq!(peak(&steps, at(1)), Some((at(1), 1)));
-        assert_eq!([0, 1, 3, 4, 5, 9].map(|s| value_at(&steps, at(s))), [0, 1, 2, 1, 1, 0]);
-        assert!(super::steps(std::iter::empty()).is_empty());
+        let held = Held::of([(at(1), at(4)), (at(2), at(3)), (at(3), at(9)), (at(5), at(5))].into_iter());
+        assert_eq!(held.peak(at(9)), Some((at(2), 2)));
+        assert_eq!(held.peak(at(1)), Some((at(1), 1)));
+        assert_eq!([0, 1, 3, 4, 5, 9].map(|s| held.value_at(at(s))), [0, 1, 2, 1, 1, 0]);
+        assert_eq!(Held::default().steps().next(), None);
     }
 
     #[test]
     fn thinning_keeps_the_peak() {
-        let steps: Steps = (0..10_000).map(|n| (Time(n), if n == 777 { 99 } else { 5 })).collect();
-        let thin = thinned(&steps, Time(9000), 100);
-        assert!(thin.len() <= 110 && thin.contains(&(Time(777), 99)), "{}", thin.len());
+        let begins = (0..10_000).flat_map(|n| std::iter::repeat_n(n, if n == 777 { 99 } else { 5 }));
+        let held = Held::of(begins.map(|n| (Time(n * 10), Time(n * 10 + 5))));
+        let thin = held.thinned(Time(90_000), 100);
+        assert!(thin.len() <= 110 && thin.contains(&(Time(7770), 99)), "{}", thin.len());
     }
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
+use super::groups::Numbering;
 use crate::connection::{Close, Connection, Opened, Socket, Tracked, Who};
 use crate::time::Time;
 
@@ -27,6 +28,8 @@ pub struct Tally {
     pub services: HashMap<(IpAddr, Socket), Service>,
     /// Shard and index of every connection that did not just open and close, in order of shard and index.
     pub notable: Vec<(u16, u32)>,
+    /// Shard and index of every connection whose socket pair was used before, in order of shard and index.
+    pub reused: Vec<(u16, u32)>,
 }
 
 /// What passed between one client address and one server socket, or more of them.
@@ -53,18 +56,36 @@ pub struct Service {
 }
 
 impl Tally {
-    /// Counts one shard.
+    /// Counts one shard, and numbers its groups.
     #[must_use]
-    pub fn of(number: u16, shard: &Tracked) -> Self {
+    pub fn of(number: u16, shard: &Tracked) -> (Self, Numbering) {
         let mut counts = Counts::default();
         let mut tally = Self::default();
+        let mut groups = Numbering::with_capacity(shard.len());
+        let mut services: Vec<Service> = Vec::new();
         for connection in shard.connections() {
-            if counts.add(connection, &mut tally) {
+            let (opened, close) = (connection.opened(), connection.close());
+            let group = groups.add(connection) as usize;
+            if services.len() <= group {
+                services.resize(group + 1, Service::default());
+            }
+            if let Some(service) = services.get_mut(group) {
+                service.add(&one(connection, opened, close));
+            }
+            counts.add(connection, opened, close, &mut tally);
+            if connection.previous().is_some() {
+                tally.reuses += u64::from(connection.reuse().is_some());
+                tally.reused.push((number, connection.index()));
+            }
+            if connection.is_notable(opened, close) {
                 tally.notable.push((number, connection.index()));
             }
         }
         counts.end(&mut tally);
-        tally
+        for (ends, service) in groups.ends().iter().zip(&services) {
+            tally.services.entry((ends.client, ends.server)).or_default().add(service);
+        }
+        (tally, groups)
     }
 
     /// Adds the counts of the next shard.
@@ -84,6 +105,7 @@ impl Tally {
             self.services.entry(key).or_default().add(&service);
         }
         self.notable.extend(other.notable);
+        self.reused.extend(other.reused);
         self
     }
 }
@@ -123,9 +145,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts a connection; says whether it is notable.
-    fn add(&mut self, connection: Connection<'_>, tally: &mut Tally) -> bool {
-        let (opened, close) = (connection.opened(), connection.close());
+    fn add(&mut self, connection: Connection<'_>, opened: Opened, close: Close, tally: &mut Tally) {
         if let Some((count, name)) = self.opens.get_mut(opened as usize) {
             (*count, *name) = (*count + 1, Some(opened));
         }
@@ -136,11 +156,6 @@ impl Counts {
             self.end_point(tally);
         }
         self.point = (connection.point(), self.point.1 + 1);
-        let reused = connection.previous().is_some();
-        tally.reuses += u64::from(reused && connection.reuse().is_some());
-        let service = tally.services.entry((connection.client().ip, connection.server())).or_default();
-        service.add(&one(connection, opened, close));
-        reused || connection.is_notable(opened, close)
     }
 
     fn end_point(&mut self, tally: &mut Tally) {

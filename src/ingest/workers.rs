@@ -10,7 +10,7 @@ pub struct Workers(pub(super) Option<rayon::ThreadPool>);
 
 impl Workers {
     /// Applies `work` to every item, side by side; the results stand in the items' order.
-    pub fn map<I: Sync, T: Send>(&self, items: &[I], work: impl Fn(usize, &I) -> T + Sync) -> Vec<T> {
+    pub fn map<'i, I: Sync, T: Send>(&self, items: &'i [I], work: impl Fn(usize, &'i I) -> T + Sync) -> Vec<T> {
         match &self.0 {
             Some(pool) => {
                 pool.install(|| items.par_iter().enumerate().map(|(place, item)| work(place, item)).collect())

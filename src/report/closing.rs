@@ -8,7 +8,6 @@ use crate::connection::Socket;
 use crate::diagnosis::Case;
 use crate::evidence::Evidence;
 use crate::evidence::durations::{self, STATES};
-use crate::evidence::holds::value_at;
 use crate::evidence::tally::Service as Counts;
 use crate::time::Span;
 
@@ -71,7 +70,7 @@ pub fn populations(case: &Case<'_>) -> Vec<Population> {
             let (start, end) = case.span_of(population.point);
             let step = (end.since(start).0 / SAMPLES).max(1);
             let moments = (0..=SAMPLES).map(|n| start.plus(Span(step.saturating_mul(n)))).take_while(|at| *at <= end);
-            moments.map(|at| Sample { at, count: value_at(&population.held, at) }).collect()
+            moments.map(|at| Sample { at, count: population.held_at(at) }).collect()
         } else {
             Vec::new()
         };

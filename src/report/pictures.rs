@@ -13,7 +13,7 @@ use crate::connection::{self, Close, Socket};
 use crate::diagnosis::ephemeral_ports_exhausting::{Stage, stage};
 use crate::diagnosis::replay::Prediction;
 use crate::diagnosis::{Case, Finding, time_wait_pressure};
-use crate::evidence::holds::thinned;
+use crate::evidence::groups::Ends;
 use crate::evidence::pairs::{HostPair, SynSeen};
 use crate::time::Span;
 
@@ -111,14 +111,13 @@ fn of_tw002(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
 fn of_tw003(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
     let (subject, point) = (&finding.subject, point_of(finding)?);
     let (client, server) = (subject.client_ip?, Socket { ip: subject.server_ip?, port: subject.server_port? });
-    let group = case.holds().groups.iter().find(|g| (g.point, g.client, g.server) == (point, client, server))?;
-    let (usage, stage) = stage(case, group)?;
+    let usage = case.occupancy().usage(&Ends { point, client, server })?;
+    let stage = stage(case, usage)?;
     let forecast = match stage {
         Stage::Forecast(exhausted) => Some(Forecast { from: usage.peak.0, held: usage.peak.1, exhausted }),
         Stage::Exhausted | Stage::Near => None,
     };
-    let held = thinned(&usage.held, case.evidence.end_of(point), POINTS);
-    let picture = Picture::PortsHeld(PortsHeld { held, range: usage.limit().0, forecast });
+    let picture = Picture::PortsHeld(PortsHeld { held: usage.held.clone(), range: usage.limit().0, forecast });
     let name = format!("{}-ports", finding.id.to_lowercase());
     Some(entry(&name, format!("Ports of {client} towards {server}"), picture, Some(finding)))
 }
@@ -130,7 +129,7 @@ fn populations(case: &Case<'_>) -> Option<Picture> {
 }
 
 fn line(case: &Case<'_>, population: &time_wait_pressure::Population) -> PopulationLine {
-    let values = thinned(&population.held, case.evidence.end_of(population.point), POINTS);
+    let values = population.thinned(case.evidence.end_of(population.point), POINTS);
     PopulationLine { label: format!("{} (from the capture)", population.host), values }
 }
 

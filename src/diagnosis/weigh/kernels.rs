@@ -1,13 +1,16 @@
 //! One server address may hide several kernels (a load balancer): each remembers what its own closes taught it.
 //!
-//! They are told apart by the timestamp line of their SYN-ACKs, and by TTL. Each kernel's memory is replayed by
+//! They are told apart by the timestamp line of their SYN-ACKs. Each kernel's memory is replayed by
 //! itself; an answer is held against the kernel that gave it, and an unanswered SYN is only predicted to be
 //! dropped where every kernel would have dropped it.
+
+use hashbrown::HashSet;
 
 use crate::connection::SynFate;
 use crate::diagnosis::replay::{
     Prediction, Remembered, Replay, Tally, WithoutTimestamps, contradicts, replay as replay_one,
 };
+use crate::evidence::Evidence;
 use crate::evidence::clocks::{Tick, tell_apart};
 use crate::evidence::pairs::{HostPair, SynSeen};
 use crate::time::Time;
@@ -25,12 +28,13 @@ pub struct Replays {
     pub kernels: usize,
 }
 
-/// Replays the rule over a pair of hosts; `start` is the first packet of the capture point.
-pub(crate) fn replay(pair: &HostPair, start: Time) -> Replays {
+/// Replays the rule over a pair of hosts.
+pub(crate) fn replay(evidence: &Evidence, pair: &HostPair) -> Replays {
+    let start = evidence.points.get(usize::from(pair.point)).map_or(Time::MIN, |point| point.first_at);
     let one = replay_one(pair, start);
     // Only answers that contradict one kernel's memory can be another kernel's.
     let contradicted = pair.syns.iter().zip(&one.predictions).any(|(syn, prediction)| contradicts(syn, *prediction));
-    let kernels = if contradicted { kernels_of(pair) } else { Vec::new() };
+    let kernels = if contradicted { kernels_of(evidence, pair) } else { Vec::new() };
     let count = kernels.iter().flatten().max().map_or(1, |highest| usize::from(*highest) + 1);
     if count == 1 {
         let Replay { predictions, remembered, without_timestamps } = one;
@@ -62,19 +66,20 @@ fn together(all: &[Prediction]) -> Prediction {
 }
 
 /// The kernel that answered each SYN, where several can be told apart.
-fn kernels_of(pair: &HostPair) -> Vec<Option<u8>> {
-    let answers: Vec<(usize, Tick, u8)> = pair
+fn kernels_of(evidence: &Evidence, pair: &HostPair) -> Vec<Option<u8>> {
+    let answers: Vec<(usize, Tick)> = pair
         .syns
         .iter()
         .enumerate()
+        .filter(|(_, syn)| syn.fate == SynFate::SynAck)
         .filter_map(|(place, syn)| {
-            let tick = Tick { at: syn.at, tsval: syn.answer?.tsval?, attempt: syn.attempt() };
-            Some((place, tick, syn.answer?.ttl))
+            let tsval = evidence.connection(syn.connection)?.syn_ack_tsval()?;
+            Some((place, Tick { at: syn.at, tsval, attempt: syn.attempt() }))
         })
         .collect();
     let mut kernels = vec![None; pair.syns.len()];
-    let clocks = tell_apart(&answers.iter().map(|(_, tick, _)| *tick).collect::<Vec<_>>());
-    for ((place, ..), clock) in answers.iter().zip(&clocks.of) {
+    let clocks = tell_apart(&answers.iter().map(|(_, tick)| *tick).collect::<Vec<_>>());
+    for ((place, _), clock) in answers.iter().zip(&clocks.of) {
         if let (Some(kernel), Some(clock)) = (kernels.get_mut(*place), clock) {
             *kernel = Some(*clock);
         }
@@ -84,15 +89,15 @@ fn kernels_of(pair: &HostPair) -> Vec<Option<u8>> {
 
 /// The pair as one kernel saw it: only its own closes teach it.
 fn of_kernel(pair: &HostPair, kernels: &[Option<u8>], kernel: usize) -> HostPair {
-    let own: Vec<u64> = pair
+    let own: HashSet<(u16, u32)> = pair
         .syns
         .iter()
         .zip(kernels)
         .filter(|(_, of)| of.map(usize::from) == Some(kernel))
-        .map(|(syn, _)| syn.connection_frame)
+        .map(|(syn, _)| syn.connection)
         .collect();
     let mut of_kernel = pair.clone();
-    of_kernel.taught.retain(|taught| own.binary_search(&taught.connection_frame).is_ok());
+    of_kernel.taught.retain(|taught| own.contains(&taught.connection));
     of_kernel
 }
 
