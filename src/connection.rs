@@ -9,6 +9,7 @@
 mod history;
 mod late;
 mod record;
+mod records;
 mod syn;
 mod table;
 mod tracker;

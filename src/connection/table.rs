@@ -9,16 +9,20 @@ use std::hint::black_box;
 /// a record is looked at only where it is very likely the one.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// 0 where empty; else the hash in the upper half, the index plus one in the lower.
+    /// The hash in the upper half, the index in the lower; [`FREE`] where empty.
     words: Vec<u64>,
     taken: usize,
 }
 
 const SMALLEST: usize = 64;
+/// Not zero: pages that are written when the table is made need no second page fault once a record comes.
+const FREE: u64 = u64::MAX;
+/// The index in a free word: there are never so many records.
+const NONE: u32 = u32::MAX;
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self { words: vec![0; SMALLEST], taken: 0 }
+        Self { words: vec![FREE; SMALLEST], taken: 0 }
     }
 
     /// The index of the record with this hash for which `same` holds, and the place of its word.
@@ -28,8 +32,8 @@ impl Table {
         let mut place = hash as usize & mask;
         loop {
             match self.words.get(place).copied().map(unpack) {
-                Some((_, 0)) | None => return None,
-                Some((tag, index)) if tag == hash && same(index - 1) => return Some((place, index - 1)),
+                Some((_, NONE)) | None => return None,
+                Some((tag, index)) if tag == hash && same(index) => return Some((place, index)),
                 Some(_) => place = (place + 1) & mask,
             }
         }
@@ -42,27 +46,27 @@ impl Table {
             self.grow();
         }
         self.taken += 1;
-        self.put(pack(hash, index.saturating_add(1)));
+        self.put(pack(hash, index));
     }
 
     /// Lets the word at `place` name another record of the same socket pair.
     pub(super) fn replace(&mut self, place: usize, hash: u32, index: u32) {
         if let Some(word) = self.words.get_mut(place) {
-            *word = pack(hash, index.saturating_add(1));
+            *word = pack(hash, index);
         }
     }
 
     /// The likely index of each hash's record, read ahead; `u32::MAX` where there is none.
     #[inline]
     pub(super) fn peek(&self, hash: u32) -> u32 {
-        let word = self.words.get(hash as usize & (self.words.len() - 1)).copied().unwrap_or(0);
-        unpack(word).1.wrapping_sub(1)
+        let word = self.words.get(hash as usize & (self.words.len() - 1)).copied().unwrap_or(FREE);
+        unpack(word).1
     }
 
     fn grow(&mut self) {
         let old = std::mem::take(&mut self.words);
-        self.words = vec![0; old.len() * 2];
-        old.into_iter().filter(|word| *word != 0).for_each(|word| self.put(word));
+        self.words = vec![FREE; old.len() * 2];
+        old.into_iter().filter(|word| *word != FREE).for_each(|word| self.put(word));
     }
 
     fn put(&mut self, word: u64) {
@@ -70,7 +74,7 @@ impl Table {
         let mut place = unpack(word).0 as usize & mask;
         loop {
             match self.words.get_mut(place) {
-                Some(free) if *free == 0 => {
+                Some(free) if *free == FREE => {
                     *free = word;
                     return;
                 }

@@ -7,6 +7,7 @@
 
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
 use super::record::{More, Record, State, WidePair};
+use super::records::Records;
 use super::syn::{SynEvent, SynFate};
 use super::table::{Table, touch};
 use super::{Event, History, Side};
@@ -25,7 +26,7 @@ pub struct Tracker {
 #[derive(Debug, Default)]
 pub struct Tracked {
     /// In order of their first packets.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Records,
     pub(super) wide: Vec<WidePair>,
     pub(super) tunnels: Vec<Tunnel>,
     pub(super) syns: Vec<SynEvent>,

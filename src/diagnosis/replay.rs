@@ -7,9 +7,6 @@
 //! `tcp_remember_stamp()` in net/ipv4/tcp_metrics.c; up to 3.16: `tcp_v4_conn_request()` in
 //! net/ipv4/tcp_ipv4.c. The idea is RFC 7323 appendix B.2. Removed in 4.12.
 
-use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
-
 use crate::connection::SynFate;
 use crate::evidence::pairs::{HostPair, SynSeen, Taught};
 use crate::segment::TsVal;
@@ -108,7 +105,7 @@ pub fn contradicts(syn: &SynSeen, prediction: Prediction) -> bool {
 
 fn run(pair: &HostPair, start: Time, without: WithoutTimestamps) -> Replay {
     let mut memory = Memory::default();
-    let mut before_capture = BeforeCapture { start, answered: BTreeSet::new() };
+    let mut before_capture = BeforeCapture { start, answered: Circle::default() };
     let mut lessons = pair.taught.iter().peekable();
     let mut predictions = Vec::with_capacity(pair.syns.len());
     for syn in &pair.syns {
@@ -175,14 +172,14 @@ impl Memory {
 /// answer so far.
 struct BeforeCapture {
     start: Time,
-    answered: BTreeSet<u32>,
+    answered: Circle,
 }
 
 impl BeforeCapture {
     fn note(&mut self, syn: &SynSeen) {
         let counts = syn.at.since(self.start) < Span(PAWS_MSL.0 + EDGE.0);
         if let (true, SynFate::SynAck, Some(tsval)) = (counts, syn.fate, syn.tsval) {
-            self.answered.insert(tsval.0);
+            self.answered.add(tsval);
         }
     }
 
@@ -190,13 +187,54 @@ impl BeforeCapture {
     /// least that drops it lies two ticks ahead of it, and drops everything at or behind it, too.
     fn may_explain(&self, syn: &SynSeen) -> bool {
         let in_time = syn.at.since(self.start) < Span(PAWS_MSL.0 + EDGE.0);
-        in_time && syn.tsval.is_none_or(|tsval| !self.refuted(tsval))
+        in_time && syn.tsval.is_none_or(|tsval| !self.answered.reaches_back_from(tsval))
+    }
+}
+
+/// Values on the circle of 2^32, as the least and the greatest in each of 256 arcs: whether one lies in a half circle
+/// is told in the same short time for ten values and for a million.
+struct Circle([Option<(u32, u32)>; 256]);
+
+impl Default for Circle {
+    fn default() -> Self {
+        Self([None; 256])
+    }
+}
+
+impl Circle {
+    fn add(&mut self, value: TsVal) {
+        if let Some(arc) = self.0.get_mut((value.0 >> 24) as usize) {
+            *arc = Some(arc.map_or((value.0, value.0), |(least, most)| (least.min(value.0), most.max(value.0))));
+        }
     }
 
-    /// Whether an answered SYN was not ahead of this value: on the circle, it lies in the half up to it.
-    fn refuted(&self, tsval: TsVal) -> bool {
-        let (low, high) = (tsval.0.wrapping_sub(1 << 31), tsval.0);
-        let holds = |range: RangeInclusive<u32>| self.answered.range(range).next().is_some();
-        if low <= high { holds(low..=high) } else { holds(low..=u32::MAX) || holds(0..=high) }
+    /// Whether one is not ahead of `value`: it lies in the half circle that ends there.
+    fn reaches_back_from(&self, value: TsVal) -> bool {
+        let (low, high) = (value.0.wrapping_sub(1 << 31), value.0);
+        let arc = |place: u32| self.0.get((place % 256) as usize).copied().flatten();
+        let first = low >> 24;
+        arc(first).is_some_and(|(_, most)| most >= low)
+            || arc(high >> 24).is_some_and(|(least, _)| least <= high)
+            || (first + 1..first + 128).any(|between| arc(between).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_circle_answers_as_its_values_would(values in prop::collection::vec(any::<u32>(), 0..6), near in any::<u8>(), asked in any::<u32>()) {
+            let mut circle = Circle::default();
+            values.iter().for_each(|value| circle.add(TsVal(*value)));
+            let edges = values.iter().flat_map(|v| [v.wrapping_add(u32::from(near)), v.wrapping_add(1 << 31), v.wrapping_sub(1)]);
+            for asked in edges.chain([asked]).map(TsVal) {
+                let expected = values.iter().any(|value| TsVal(*value).ahead_of(asked) <= 0);
+                prop_assert_eq!(circle.reaches_back_from(asked), expected, "{:?} from {:?}", values, asked);
+            }
+        }
     }
 }
