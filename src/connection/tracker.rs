@@ -195,12 +195,6 @@ fn resolve(segment: &Segment, batch: &ShardBatch, tunnels: &[u32]) -> Wide {
 }
 
 impl Tracked {
-    /// Has the processor fetch some records, so that their cache misses overlap.
-    pub fn read_ahead(&self, indices: &[u32]) {
-        let records = indices.iter().filter_map(|index| self.records.get(*index as usize));
-        touch(records.fold(0, |sum, record| sum ^ record.state.0 ^ record.handshake ^ record.fin_span[0]));
-    }
-
     /// Which side of the record sent the segment; `None` where it is another socket pair's.
     #[inline]
     fn side_of(&self, index: u32, seen: &Seen<'_>) -> Option<Side> {

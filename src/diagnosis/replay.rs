@@ -82,6 +82,28 @@ pub struct Tally {
     pub answered: u64,
 }
 
+impl Tally {
+    /// Compares predictions with answers.
+    #[must_use]
+    pub fn of<'a>(syns: impl Iterator<Item = (&'a SynSeen, Prediction)>) -> Self {
+        let mut tally = Self::default();
+        for (syn, prediction) in syns {
+            let answered = syn.fate == SynFate::SynAck;
+            tally.answered += u64::from(answered);
+            tally.passed += u64::from(answered && prediction == Prediction::Pass);
+            tally.contradictions += u64::from(contradicts(syn, prediction));
+            if syn.unanswered() {
+                match prediction {
+                    Prediction::Drop => tally.dropped += 1,
+                    Prediction::Pass => tally.unexplained += 1,
+                    Prediction::Edge | Prediction::Hidden => tally.undecided += 1,
+                }
+            }
+        }
+        tally
+    }
+}
+
 /// Replays the rule over one pair of hosts; `start` is the first packet of the capture point.
 #[must_use]
 pub fn replay(pair: &HostPair, start: Time) -> Replay {

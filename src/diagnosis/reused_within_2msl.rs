@@ -39,6 +39,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     // Where all came that late, nothing was reused too early.
     reused.retain(|group| group.picked.iter().any(|(_, (interval, _))| *interval < case.two_msl()));
     let retries = retries(case, &reused);
+    // Made before the threads part: none of them may wait for what another one makes.
+    case.occupancy();
     let found = case.evidence.workers.map(&reused, |_, group| finding(case, group, &retries));
     Verdict { found, not_judged: Vec::new() }
 }

@@ -80,16 +80,25 @@ impl Population {
 /// All hosts that held TIME-WAITs, most first.
 pub(super) fn populations(case: &Case<'_>, time_waits: Vec<TimeWaits>) -> Vec<Population> {
     let signs = signs(case);
-    let mut found: Vec<Population> = Vec::new();
-    for TimeWaits { point, host, held: wanted } in time_waits {
-        let overflow = signs.get(&(point, host)).and_then(|signs| overflow(signs, &wanted, case.two_msl()));
-        let limit = overflow.as_ref().map_or(u64::MAX, |overflow| overflow.limit);
-        let Some((_, most)) = wanted.peak(case.evidence.end_of(point)) else { continue };
-        // Where the table was full, the peak is the moment at which it first was.
-        let Some(at) = wanted.steps().find(|(_, value)| *value >= most.min(limit)).map(|(at, _)| at) else { continue };
-        let peak = (at, most.min(limit));
-        found.push(Population { point, host, closes: wanted.count() as u64, wanted, peak, overflow });
-    }
+    let counted = case.evidence.workers.map(&time_waits, |_, TimeWaits { point, host, held: wanted }| {
+        let overflow = signs.get(&(*point, *host)).and_then(|signs| overflow(signs, wanted, case.two_msl()));
+        let (at, most) = wanted.peak(case.evidence.end_of(*point))?;
+        let peak = match &overflow {
+            // Where the table was full, the peak is the moment at which it first was.
+            Some(overflow) if overflow.limit < most => {
+                wanted.steps().find(|(_, value)| *value >= overflow.limit).map(|(at, _)| (at, overflow.limit))
+            }
+            _ => Some((at, most)),
+        };
+        Some((peak?, overflow))
+    });
+    let with_counts = time_waits.into_iter().zip(counted);
+    let mut found: Vec<Population> = with_counts
+        .filter_map(|(TimeWaits { point, host, held: wanted }, counted)| {
+            let (peak, overflow) = counted?;
+            Some(Population { point, host, closes: wanted.count() as u64, wanted, peak, overflow })
+        })
+        .collect();
     // Hosts come by address, and the sort is stable.
     found.sort_by_key(|population| std::cmp::Reverse(population.peak.1));
     found
@@ -192,9 +201,16 @@ fn signs(case: &Case<'_>) -> HashMap<(u16, IpAddr), Signs> {
     if signs.is_empty() {
         return signs;
     }
-    for connection in case.evidence.shards.iter().flat_map(|shard| shard.connections()) {
-        let Some((side, at)) = alone(connection) else { continue };
-        if let Some(signs) = signs.get_mut(&(connection.point(), connection.socket(side).ip)) {
+    let orderly = case.evidence.workers.map(&case.evidence.shards, |_, shard| {
+        let known = shard.connections().filter_map(|connection| {
+            let (side, at) = alone(connection)?;
+            let key = (connection.point(), connection.socket(side).ip);
+            signs.contains_key(&key).then_some((key, at))
+        });
+        known.collect::<Vec<_>>()
+    });
+    for (key, at) in orderly.into_iter().flatten() {
+        if let Some(signs) = signs.get_mut(&key) {
             signs.orderly.push(at);
         }
     }

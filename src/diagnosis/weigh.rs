@@ -161,20 +161,28 @@ pub(super) fn causes(services: &[Service]) -> BTreeMap<String, u64> {
 
 fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     let replay = case.replay(pair);
-    let whole = replay.tally(pair, |_| true);
-    let paws = paws(&whole);
+    let paws = paws(&replay.tally(pair));
     // Clocks are told where they matter; the SYN table tells them everywhere.
     let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
-    let mut ports: Vec<u16> = pair.syns.iter().filter(|syn| syn.unanswered()).map(|syn| syn.server_port).collect();
-    ports.sort_unstable();
-    ports.dedup();
     let end = case.evidence.end_of(pair.point);
-    let one = |port| {
+    let one = |(port, syns): (u16, Vec<(&SynSeen, Prediction)>)| {
         let service =
-            One { pair, port, replay: &replay, paws: &paws, clocks: &clocks, end, tally: &case.evidence.tally };
+            One { pair, port, syns, replay: &replay, paws: &paws, clocks: &clocks, end, tally: &case.evidence.tally };
         service.weigh(signs)
     };
-    ports.into_iter().map(one).collect()
+    by_port(pair, &replay.predictions).into_iter().map(one).collect()
+}
+
+/// The SYNs to each server port that left one unanswered, with what the check would have done to them.
+fn by_port<'a>(pair: &'a HostPair, predictions: &[Prediction]) -> BTreeMap<u16, Vec<(&'a SynSeen, Prediction)>> {
+    let unanswered = pair.syns.iter().filter(|syn| syn.unanswered());
+    let mut ports: BTreeMap<u16, Vec<_>> = unanswered.map(|syn| (syn.server_port, Vec::new())).collect();
+    for (syn, prediction) in pair.syns.iter().zip(predictions) {
+        if let Some(syns) = ports.get_mut(&syn.server_port) {
+            syns.push((syn, *prediction));
+        }
+    }
+    ports
 }
 
 /// Whether the check holds for a pair, by what the replay came to.
@@ -226,6 +234,8 @@ fn independence(tally: &Tally) -> f64 {
 struct One<'a> {
     pair: &'a HostPair,
     port: u16,
+    /// Those to the port, in order.
+    syns: Vec<(&'a SynSeen, Prediction)>,
     replay: &'a kernels::Replays,
     paws: &'a PawsVerdict,
     clocks: &'a Clocks,
@@ -236,8 +246,7 @@ struct One<'a> {
 
 impl One<'_> {
     fn syns(&self) -> impl Iterator<Item = (&SynSeen, Prediction)> {
-        let syns = self.pair.syns.iter().zip(&self.replay.predictions).map(|(syn, prediction)| (syn, *prediction));
-        syns.filter(|(syn, _)| syn.server_port == self.port)
+        self.syns.iter().copied()
     }
 
     fn weigh(&self, signs: &Signs) -> Service {
@@ -253,7 +262,7 @@ impl One<'_> {
             Prediction::Edge | Prediction::Hidden => refuted || !syn.unanswered(),
         };
         let judged: Vec<&SynSeen> = self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn).collect();
-        let whole = judged.len() == self.syns().count();
+        let whole = judged.len() == self.syns.len();
         let judged_attempts = if whole { all.clone() } else { attempts_of(&judged) };
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
         let always = || filter::always(&all, self.tally, self.pair.client, server);
@@ -282,7 +291,6 @@ impl One<'_> {
     }
 
     fn empty(&self, server: Socket, attempts: &[Attempt]) -> Service {
-        let of_port = |syn: &SynSeen| syn.server_port == self.port;
         // Attempts that opened only after a retry: users felt them.
         let slow = attempts.iter().filter(|attempt| attempt.delay > Span::ZERO);
         Service {
@@ -290,11 +298,11 @@ impl One<'_> {
             client: self.pair.client,
             server,
             unanswered: Vec::new(),
-            syns: self.syns().count() as u64,
+            syns: self.syns.len() as u64,
             attempts: attempts.len() as u64,
             slow: slow.clone().count() as u64,
             slowest: slow.map(|attempt| attempt.delay).max().unwrap_or_default(),
-            tally: self.replay.tally(self.pair, of_port),
+            tally: Tally::of(self.syns()),
             paws: self.paws.clone(),
             without_timestamps: self.replay.without_timestamps,
             kernels: self.replay.kernels,

@@ -63,7 +63,7 @@ impl Holds {
         Self { parts }
     }
 
-    /// The holds of a group, in no order of time.
+    /// The holds of a group, those of each shard in order of their first packets.
     pub fn of_group(&self, group: u32) -> impl Iterator<Item = &Hold> {
         self.parts.iter().flat_map(move |part| {
             let begin = part.partition_point(|hold| hold.group < group);
@@ -232,10 +232,9 @@ impl Held {
         self.ends.extend(other.ends);
     }
 
-    /// Both come as a few sorted runs, which a stable sort merges.
     fn sort(&mut self) {
         let (begins, ends) = (&mut self.begins, &mut self.ends);
-        rayon::join(|| begins.sort(), || ends.sort());
+        rayon::join(|| begins.sort_unstable(), || ends.sort_unstable());
     }
 }
 
@@ -261,8 +260,8 @@ fn part(evidence: &Evidence, number: usize, shard: &Tracked, two_msl: Span) -> V
             hold.reset(late.by, late.at);
         }
     }
-    // One thread a shard: the order within a group is the same in every run.
-    holds.sort_unstable_by_key(|hold| hold.group);
+    // A stable sort keeps each group in order of its first packets.
+    holds.sort_by_key(|hold| hold.group);
     holds
 }
 

@@ -10,6 +10,7 @@ mod copies;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -38,6 +39,8 @@ pub struct HostPair {
     pub taught: Vec<Taught>,
     /// Attempts on server ports with an unanswered SYN, in no order.
     pub attempts: Vec<Attempt>,
+    /// By shard, until they are joined.
+    parts: Vec<Part>,
 }
 
 /// One attempt: SYNs with one ISN on one socket pair.
@@ -122,6 +125,8 @@ pub struct Taught {
     pub connection: (u16, u32),
     /// Its first frame, counted from 0 at its capture point.
     frame: u64,
+    /// The peer's FIN taught it, after the ACK of the own one.
+    with_fin: bool,
 }
 
 /// Which pairs of hosts are listed.
@@ -133,11 +138,13 @@ pub enum Which {
     All,
 }
 
-/// Pairs of hosts, and where their connections are.
+/// Pairs of hosts, and which connections are theirs.
 #[derive(Debug, Default)]
 pub struct PairIndex {
     /// By capture point and addresses.
     pairs: Vec<Listed>,
+    /// The pair of each group; `u32::MAX` for none.
+    of_group: Vec<u32>,
     /// Capture point and frame of every SYN that is shown again nearer to the server.
     copies: HashSet<(u16, u64)>,
 }
@@ -148,8 +155,7 @@ struct Listed {
     key: PairKey,
     /// Server ports with an unanswered SYN, in order.
     ports: Vec<u16>,
-    /// By shard, in order of their first frames.
-    connections: Vec<(u16, Vec<u32>)>,
+    connections: usize,
 }
 
 impl SynSeen {
@@ -192,123 +198,53 @@ impl HostPair {
     }
 }
 
+impl Taught {
+    /// One number to sort by: time, then first frame, then the ACK before the FIN.
+    fn order(&self) -> i128 {
+        i128::from(self.at.0) << 64 | i128::from(self.frame) << 1 | i128::from(self.with_fin)
+    }
+}
+
 impl PairIndex {
     /// Lists pairs of hosts; SYNs in `linked` are copies that another capture point shows nearer to the server.
     #[must_use]
     pub fn new(evidence: &Evidence, which: Which, linked: &HashSet<(u16, u64)>) -> Self {
-        let Ports { flagged, numbers, mut pairs } = Ports::of(evidence, which);
-        if pairs.is_empty() {
-            return Self::default();
-        }
-        let mut copies = if flagged == 0 { HashSet::new() } else { copies::of(evidence) };
-        copies.extend(linked);
-        let parts = evidence.workers.map(&evidence.shards, |number, _| {
-            let groups = (0..).zip(evidence.groups.of_shard(number));
-            let of_pair = groups.filter_map(|(index, group)| Some((*numbers.get(*group as usize)?, index)));
-            of_pair.filter(|(pair, _)| *pair != u32::MAX).collect::<Vec<(u32, u32)>>()
-        });
-        for (shard, part) in (0..).zip(parts) {
-            for (pair, index) in part {
-                let Some(listed) = pairs.get_mut(pair as usize) else { continue };
-                match listed.connections.last_mut() {
-                    Some((last, indices)) if *last == shard => indices.push(index),
-                    _ => listed.connections.push((shard, vec![index])),
-                }
+        let mut index = Self::listed(evidence, which);
+        if !index.pairs.is_empty() {
+            if which == Which::Unanswered {
+                index.copies = copies::of(evidence);
             }
+            index.copies.extend(linked);
         }
-        Self { pairs, copies }
+        index
     }
 
-    /// Applies `work` to every pair, gathered one at a time by each thread, in order of the pairs.
+    /// Applies `work` to every pair, in order of the pairs; some are gathered at a time, so that memory holds a part
+    /// of the SYNs only.
     pub fn map<T: Send>(&self, evidence: &Evidence, work: impl Fn(&HostPair) -> T + Sync) -> Vec<T> {
         let later = later_syns(evidence);
-        evidence.workers.map(&self.pairs, |_, listed| work(&self.gather(evidence, listed, &later)))
+        let mut results = Vec::with_capacity(self.pairs.len());
+        let mut begin = 0;
+        while begin < self.pairs.len() {
+            let end = self.batch(begin);
+            let mut gathered = self.gather(evidence, begin..end, &later);
+            evidence.workers.each(&mut gathered, HostPair::sort);
+            results.extend(evidence.workers.map(&gathered, |_, pair| work(pair)));
+            begin = end;
+        }
+        results
     }
 
     /// One pair, gathered again.
     #[must_use]
     pub fn pair(&self, evidence: &Evidence, key: PairKey) -> Option<HostPair> {
         let place = self.pairs.binary_search_by_key(&key, |listed| listed.key).ok()?;
-        Some(self.gather(evidence, self.pairs.get(place)?, &later_syns(evidence)))
+        let mut pair = self.gather(evidence, place..place + 1, &later_syns(evidence)).pop()?;
+        pair.sort();
+        Some(pair)
     }
 
-    fn gather(&self, evidence: &Evidence, listed: &Listed, later: &LaterSyns<'_>) -> HostPair {
-        let part = |(shard, indices): &(u16, Vec<u32>)| self.part(evidence, listed, (*shard, indices), later);
-        let connections: usize = listed.connections.iter().map(|(_, indices)| indices.len()).sum();
-        let parts: Vec<Part> = if connections < SHARED {
-            listed.connections.iter().map(part).collect()
-        } else {
-            evidence.workers.map(&listed.connections, |_, connections| part(connections))
-        };
-        let (point, client, server) = listed.key;
-        let mut pair = HostPair { point, client, server, syns: Vec::new(), taught: Vec::new(), attempts: Vec::new() };
-        pair.syns.reserve_exact(parts.iter().map(|part| part.syns.len()).sum());
-        for part in parts {
-            pair.syns.extend(part.syns);
-            pair.taught.extend(part.taught);
-            pair.attempts.extend(part.attempts);
-        }
-        // Each shard's SYNs come in frame order: a stable sort merges such runs.
-        pair.syns.sort_by_key(|syn| syn.frame);
-        pair.taught.sort_by_key(|taught| (taught.at, taught.frame, taught.tsval.0));
-        pair
-    }
-
-    /// What one shard has of a pair.
-    fn part(
-        &self,
-        evidence: &Evidence,
-        listed: &Listed,
-        (shard, indices): (u16, &[u32]),
-        later: &LaterSyns<'_>,
-    ) -> Part {
-        let mut part = Part { syns: Vec::with_capacity(indices.len()), ..Part::default() };
-        let Some(tracked) = evidence.shards.get(usize::from(shard)) else { return part };
-        let later = later.get(usize::from(shard));
-        for run in indices.chunks(RUN) {
-            tracked.read_ahead(run);
-            for connection in run.iter().filter_map(|index| tracked.connection(*index)) {
-                let again = later.and_then(|later| later.get(&connection.index())).map_or(&[][..], Vec::as_slice);
-                let from = part.syns.len();
-                let syns = connection.first_syn().into_iter().chain(again.iter().copied());
-                part.syns.extend(syns.map(|syn| {
-                    let copy = !self.copies.is_empty() && self.copies.contains(&(listed.key.0, syn.frame));
-                    SynSeen { copy, ..seen(shard, &syn) }
-                }));
-                if listed.ports.binary_search(&connection.server().port).is_ok() {
-                    part.attempts.extend(part.syns.get(from..).and_then(Attempt::of));
-                }
-                part.taught.extend(taught(shard, connection));
-            }
-        }
-        part
-    }
-}
-
-/// A pair with so many connections is gathered by all threads.
-const SHARED: usize = 1 << 15;
-/// Records are read ahead in runs of this many, so that their cache misses overlap.
-const RUN: usize = 16;
-
-/// What one shard has of a pair, in frame order.
-#[derive(Default)]
-struct Part {
-    syns: Vec<SynSeen>,
-    taught: Vec<Taught>,
-    attempts: Vec<Attempt>,
-}
-
-/// Which pairs are listed, with their ports.
-struct Ports {
-    /// Groups with an unanswered SYN.
-    flagged: usize,
-    /// The pair of each group; `u32::MAX` for none.
-    numbers: Vec<u32>,
-    pairs: Vec<Listed>,
-}
-
-impl Ports {
-    fn of(evidence: &Evidence, which: Which) -> Self {
+    fn listed(evidence: &Evidence, which: Which) -> Self {
         let groups = &evidence.groups;
         let flagged = evidence.workers.map(&evidence.shards, |number, shard| {
             let of = groups.of_shard(number);
@@ -319,22 +255,106 @@ impl Ports {
         // Groups are in order of capture point, client and server: those of one pair are neighbours.
         let mut pairs: Vec<Listed> = Vec::new();
         for ends in flagged.iter().filter_map(|group| groups.ends(*group)) {
-            let key = (ends.point, ends.client, ends.server.ip);
+            let key = key(&ends);
             if pairs.last().is_none_or(|listed| listed.key != key) {
-                pairs.push(Listed { key, ports: Vec::new(), connections: Vec::new() });
+                pairs.push(Listed { key, ports: Vec::new(), connections: 0 });
             }
             if let (Which::Unanswered, Some(listed)) = (which, pairs.last_mut()) {
                 listed.ports.push(ends.server.port);
             }
         }
-        let pair_of = |(_, ends): (u32, Ends)| {
-            let key = (ends.point, ends.client, ends.server.ip);
-            pairs.binary_search_by_key(&key, |listed| listed.key).ok().and_then(|place| u32::try_from(place).ok())
-        };
-        let numbers = groups.iter().map(|group| pair_of(group).unwrap_or(u32::MAX)).collect();
-        let flagged = if which == Which::All { 0 } else { flagged.len() };
-        Self { flagged, numbers, pairs }
+        let mut of_group = vec![u32::MAX; groups.len()];
+        for ((group, ends), pair) in groups.iter().zip(&mut of_group) {
+            let Ok(place) = pairs.binary_search_by_key(&key(&ends), |listed| listed.key) else { continue };
+            *pair = u32::try_from(place).unwrap_or(u32::MAX);
+            if let Some(listed) = pairs.get_mut(place) {
+                listed.connections += groups.size(group) as usize;
+            }
+        }
+        Self { pairs, of_group, copies: HashSet::new() }
     }
+
+    /// Where the batch that begins at a pair ends.
+    fn batch(&self, begin: usize) -> usize {
+        let mut together = 0;
+        let fits = self.pairs.iter().skip(begin).take_while(|listed| {
+            together += listed.connections;
+            together <= BATCH
+        });
+        begin + fits.count().max(1)
+    }
+
+    /// Some pairs, unsorted, from one pass over all connections: one after the other is much faster to read than
+    /// those of each pair, which lie far apart.
+    fn gather(&self, evidence: &Evidence, range: Range<usize>, later: &LaterSyns<'_>) -> Vec<HostPair> {
+        let listed = self.pairs.get(range.clone()).unwrap_or(&[]);
+        let parts = evidence.workers.map(&evidence.shards, |number, _| self.part(evidence, number, &range, later));
+        let mut pairs: Vec<HostPair> = listed.iter().map(HostPair::empty).collect();
+        for part in parts {
+            pairs.iter_mut().zip(part).for_each(|(pair, part)| pair.parts.push(part));
+        }
+        pairs
+    }
+
+    /// What one shard has of some pairs.
+    fn part(&self, evidence: &Evidence, number: usize, range: &Range<usize>, later: &LaterSyns<'_>) -> Vec<Part> {
+        let mut parts: Vec<Part> = range.clone().map(|_| Part::default()).collect();
+        let (Some(tracked), Some(later)) = (evidence.shards.get(number), later.get(number)) else { return parts };
+        let shard = u16::try_from(number).unwrap_or(u16::MAX);
+        for (connection, group) in tracked.connections().zip(evidence.groups.of_shard(number)) {
+            let pair = self.of_group.get(*group as usize).map_or(usize::MAX, |pair| *pair as usize);
+            let Some(part) = pair.checked_sub(range.start).and_then(|place| parts.get_mut(place)) else { continue };
+            let Some(Listed { key, ports, .. }) = self.pairs.get(pair) else { continue };
+            let again = later.get(&connection.index()).map_or(&[][..], Vec::as_slice);
+            let from = part.syns.len();
+            let syns = connection.first_syn().into_iter().chain(again.iter().copied());
+            part.syns.extend(syns.map(|syn| {
+                let copy = !self.copies.is_empty() && self.copies.contains(&(key.0, syn.frame));
+                SynSeen { copy, ..seen(shard, &syn) }
+            }));
+            if ports.binary_search(&connection.server().port).is_ok() {
+                part.attempts.extend(part.syns.get(from..).and_then(Attempt::of));
+            }
+            part.taught.extend(taught(shard, connection));
+        }
+        parts
+    }
+}
+
+impl HostPair {
+    fn empty(listed: &Listed) -> Self {
+        let (point, client, server) = listed.key;
+        Self { point, client, server, syns: Vec::new(), taught: Vec::new(), attempts: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Joins what the shards gave.
+    fn sort(&mut self) {
+        self.syns.reserve_exact(self.parts.iter().map(|part| part.syns.len()).sum());
+        self.taught.reserve_exact(self.parts.iter().map(|part| part.taught.len()).sum());
+        for part in std::mem::take(&mut self.parts) {
+            self.syns.extend(part.syns);
+            self.taught.extend(part.taught);
+            self.attempts.extend(part.attempts);
+        }
+        // Each shard's SYNs come in frame order: a stable sort merges such runs.
+        self.syns.sort_by_key(|syn| syn.frame);
+        self.taught.sort_unstable_by_key(Taught::order);
+    }
+}
+
+/// Connections of the pairs that are gathered at a time: a hundred MiB of SYNs and lessons.
+const BATCH: usize = 1 << 19;
+
+/// What one shard has of a pair, in frame order.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    syns: Vec<SynSeen>,
+    taught: Vec<Taught>,
+    attempts: Vec<Attempt>,
+}
+
+fn key(ends: &Ends) -> PairKey {
+    (ends.point, ends.client, ends.server.ip)
 }
 
 /// SYNs that are not the first packet of their connection, by shard and connection.
@@ -380,13 +400,11 @@ fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
 /// Only an active close by the server teaches it; a RST, or a close by the client first, does not.
 fn taught(shard: u16, connection: Connection<'_>) -> impl Iterator<Item = Taught> {
     let by_server = matches!(connection.active_closer(), Who::Server | Who::Both);
-    let learnt =
-        connection.learnt().into_iter().flatten().filter(move |learnt| by_server && learnt.side == Side::Server);
-    learnt.map(move |learnt| Taught {
-        at: learnt.at,
-        tsval: learnt.tsval,
-        connection: (shard, connection.index()),
-        frame: connection.first().0,
+    let learnt = connection.learnt().into_iter().zip([false, true]);
+    learnt.filter_map(move |(learnt, with_fin)| {
+        let learnt = learnt.filter(|learnt| by_server && learnt.side == Side::Server)?;
+        let (connection, frame) = ((shard, connection.index()), connection.first().0);
+        Some(Taught { at: learnt.at, tsval: learnt.tsval, connection, frame, with_fin })
     })
 }
 

@@ -56,6 +56,9 @@ pub(crate) fn replay(evidence: &Evidence, pair: &HostPair) -> Replays {
     }
 }
 
+/// Answers that tell kernels apart.
+const ENOUGH: usize = 4096;
+
 /// What several kernels say of a SYN that none of them answered.
 fn together(all: &[Prediction]) -> Prediction {
     match all {
@@ -65,18 +68,23 @@ fn together(all: &[Prediction]) -> Prediction {
     }
 }
 
-/// The kernel that answered each SYN, where several can be told apart.
+/// The kernel that answered each SYN, where several can be told apart; empty where they cannot.
 fn kernels_of(evidence: &Evidence, pair: &HostPair) -> Vec<Option<u8>> {
-    let answers: Vec<(usize, Tick)> = pair
-        .syns
-        .iter()
-        .enumerate()
-        .filter(|(_, syn)| syn.fate == SynFate::SynAck)
-        .filter_map(|(place, syn)| {
+    let answered: Vec<(usize, &SynSeen)> =
+        pair.syns.iter().enumerate().filter(|(_, syn)| syn.fate == SynFate::SynAck).collect();
+    let answers = |step: usize| {
+        let ticks = answered.iter().step_by(step).filter_map(|(place, syn)| {
             let tsval = evidence.connection(syn.connection)?.syn_ack_tsval()?;
-            Some((place, Tick { at: syn.at, tsval, attempt: syn.attempt() }))
-        })
-        .collect();
+            Some((*place, Tick { at: syn.at, tsval, attempt: syn.attempt() }))
+        });
+        ticks.collect::<Vec<(usize, Tick)>>()
+    };
+    // Of many answers a few thousand tell whether there is more than one kernel; mostly there is not.
+    let some: Vec<Tick> = answers(answered.len() / ENOUGH + 1).into_iter().map(|(_, tick)| tick).collect();
+    if tell_apart(&some).clocks.len() < 2 {
+        return Vec::new();
+    }
+    let answers = answers(1);
     let mut kernels = vec![None; pair.syns.len()];
     let clocks = tell_apart(&answers.iter().map(|(_, tick)| *tick).collect::<Vec<_>>());
     for ((place, _), clock) in answers.iter().zip(&clocks.of) {
@@ -102,23 +110,9 @@ fn of_kernel(pair: &HostPair, kernels: &[Option<u8>], kernel: usize) -> HostPair
 }
 
 impl Replays {
-    /// Compares predictions with answers, for the SYNs that `which` picks.
-    pub(crate) fn tally(&self, pair: &HostPair, which: impl Fn(&SynSeen) -> bool) -> Tally {
-        let mut tally = Tally::default();
-        for (syn, prediction) in pair.syns.iter().zip(&self.predictions).filter(|(syn, _)| which(syn)) {
-            let answered = syn.fate == SynFate::SynAck;
-            tally.answered += u64::from(answered);
-            tally.passed += u64::from(answered && *prediction == Prediction::Pass);
-            tally.contradictions += u64::from(contradicts(syn, *prediction));
-            if syn.unanswered() {
-                match prediction {
-                    Prediction::Drop => tally.dropped += 1,
-                    Prediction::Pass => tally.unexplained += 1,
-                    Prediction::Edge | Prediction::Hidden => tally.undecided += 1,
-                }
-            }
-        }
-        tally
+    /// Compares predictions with answers, for all SYNs of the pair.
+    pub(crate) fn tally(&self, pair: &HostPair) -> Tally {
+        Tally::of(pair.syns.iter().zip(self.predictions.iter().copied()))
     }
 
     /// What was remembered at a moment.
