@@ -342,8 +342,8 @@ impl HostPair {
     }
 }
 
-/// Connections of the pairs that are gathered at a time: a hundred MiB of SYNs and lessons.
-const BATCH: usize = 1 << 19;
+/// Connections of the pairs that are gathered at a time: fifty MiB of SYNs and lessons.
+const BATCH: usize = 1 << 18;
 
 /// What one shard has of a pair, in frame order.
 #[derive(Clone, Debug, Default)]
