@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::output::file_or_stdout;
 use super::{Connections, Status, Syns, TableFormat, TableOutput, run};
 use crate::diagnosis::{Case, Thresholds};
+use crate::ingest::Workers;
 use crate::report::table::{Column, write_csv, write_json_lines, write_text};
 use crate::report::{connections, syns};
 
@@ -15,7 +16,7 @@ pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
     }
     let write = |out: &mut dyn Write| {
         let rows = connections::rows(&evidence);
-        print(&options.table, &connections::columns(), &connections::SHOWN, rows, out)
+        print(&options.table, &connections::columns(), &connections::SHOWN, rows, &evidence.workers, out)
     };
     file_or_stdout(options.table.out.as_deref(), &mut |out| write(out))?;
     Ok(status)
@@ -31,22 +32,23 @@ pub(super) fn syns(options: &Syns) -> anyhow::Result<Status> {
     let kept = |row: &syns::Row<'_>| options.only.as_deref().is_none_or(|only| row.is(only));
     let write = |out: &mut dyn Write| {
         let rows = syns::rows(&case).into_iter().filter(kept);
-        print(&options.table, &syns::columns(), &syns::SHOWN, rows, out)
+        print(&options.table, &syns::columns(), &syns::SHOWN, rows, &evidence.workers, out)
     };
     file_or_stdout(options.table.out.as_deref(), &mut |out| write(out))?;
     Ok(status)
 }
 
-fn print<R>(
+fn print<R: Send + Sync>(
     table: &TableOutput,
     columns: &[Column<R>],
     shown: &[&str],
     rows: impl Iterator<Item = R>,
+    workers: &Workers,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match table.format {
-        TableFormat::Csv => write_csv(columns, rows, out),
-        TableFormat::Jsonl => write_json_lines(columns, rows, out),
+        TableFormat::Csv => write_csv(columns, rows, workers, out),
+        TableFormat::Jsonl => write_json_lines(columns, rows, workers, out),
         TableFormat::Table => write_text(columns, shown, rows, out),
     }
 }

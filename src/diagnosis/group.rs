@@ -3,8 +3,6 @@
 
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
-
 use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Connection, Socket};
 use crate::evidence::groups::Ends;
@@ -42,29 +40,23 @@ pub(super) fn groups_among<'a, T: Send>(
         };
         chunk.iter().filter_map(one).collect::<Vec<_>>()
     });
-    let mut numbers: HashMap<u32, usize> = HashMap::new();
-    let mut buckets: Vec<Bucket<'a, T>> = Vec::new();
-    for (group, frame, connection, value) in picked.into_iter().flatten() {
-        let number = *numbers.entry(group).or_insert(buckets.len());
-        if number == buckets.len() {
-            buckets.push((group, Vec::new()));
+    let mut all = Vec::with_capacity(picked.iter().map(Vec::len).sum());
+    all.extend(picked.into_iter().flatten());
+    evidence.workers.sort_by_key(&mut all, |(group, frame, ..)| (*group, *frame));
+    let mut groups: Vec<Group<'a, T>> = Vec::new();
+    let mut last = None;
+    for (number, _, connection, value) in all {
+        if last != Some(number) {
+            let Some(Ends { point, client, server }) = evidence.groups.ends(number) else { continue };
+            groups.push(Group { point, client, server, picked: Vec::new() });
+            last = Some(number);
         }
-        if let Some((_, bucket)) = buckets.get_mut(number) {
-            bucket.push((frame, connection, value));
+        if let Some(group) = groups.last_mut() {
+            group.picked.push((connection, value));
         }
     }
-    buckets.sort_unstable_by_key(|(group, _)| *group);
-    evidence.workers.each(&mut buckets, |(_, bucket)| bucket.sort_by_key(|(frame, ..)| *frame));
-    let named = buckets.into_iter().filter_map(|(group, bucket)| {
-        let Ends { point, client, server } = evidence.groups.ends(group)?;
-        let picked = bucket.into_iter().map(|(_, connection, value)| (connection, value)).collect();
-        Some(Group { point, client, server, picked })
-    });
-    named.collect()
+    groups
 }
-
-/// What was picked of one group, with first frames.
-type Bucket<'a, T> = (u32, Vec<(u64, Connection<'a>, T)>);
 
 /// Connections that one thread looks at in one go.
 const CHUNK: usize = 4096;

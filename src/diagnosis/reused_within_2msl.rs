@@ -34,13 +34,14 @@ type Retries<'a> = HashMap<(u16, IpAddr, Socket, SeqNumber), Vec<Connection<'a>>
 
 fn judge(case: &Case<'_>) -> Verdict {
     let longest = Span(case.two_msl().0.saturating_add(GRANULARITY.0));
+    // Made before the threads part, since none of them may wait for what another one makes; and before the reuses
+    // are picked, so that memory holds one of both.
+    case.occupancy();
     let soon = |connection: Connection<'_>| connection.reuse().filter(|(interval, _)| *interval < longest);
     let mut reused = groups_among(case, &case.evidence.tally.reused, soon);
     // Where all came that late, nothing was reused too early.
     reused.retain(|group| group.picked.iter().any(|(_, (interval, _))| *interval < case.two_msl()));
     let retries = retries(case, &reused);
-    // Made before the threads part: none of them may wait for what another one makes.
-    case.occupancy();
     let found = case.evidence.workers.map(&reused, |_, group| finding(case, group, &retries));
     Verdict { found, not_judged: Vec::new() }
 }

@@ -19,6 +19,14 @@ impl Workers {
         }
     }
 
+    /// Sorts by a key that no two items share, or whose sharers are alike.
+    pub fn sort_by_key<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
+        match &self.0 {
+            Some(pool) => pool.install(|| items.par_sort_unstable_by_key(&key)),
+            None => items.sort_unstable_by_key(key),
+        }
+    }
+
     /// Applies `work` to every item, side by side, changing it.
     pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Sync) {
         match &self.0 {

@@ -11,5 +11,7 @@ use super::{Material, Output};
 /// # Errors
 /// If it cannot be written.
 pub fn render(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
-    output.file("connections.csv", &mut |file| write_csv(&columns(), rows(material.evidence), file))
+    output.file("connections.csv", &mut |file| {
+        write_csv(&columns(), rows(material.evidence), &material.evidence.workers, file)
+    })
 }

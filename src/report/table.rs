@@ -6,6 +6,8 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
+use crate::ingest::Workers;
+
 /// A column: its name, and what stands in it. Nothing is written where the value is unknown.
 pub type Column<R> = (&'static str, fn(&R, &mut String));
 
@@ -13,41 +15,70 @@ pub type Column<R> = (&'static str, fn(&R, &mut String));
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_csv<R>(columns: &[Column<R>], rows: impl Iterator<Item = R>, out: &mut dyn Write) -> io::Result<()> {
-    /// Written at once.
-    const PIECE: usize = 256 * 1024;
-    let mut text = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",") + "\n";
-    for row in rows {
+pub fn write_csv<R: Send + Sync>(
+    columns: &[Column<R>],
+    rows: impl Iterator<Item = R>,
+    workers: &Workers,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let head = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",") + "\n";
+    out.write_all(head.as_bytes())?;
+    write_lines(rows, workers, out, |row, text| {
         let mut separator = "";
         for (_, cell) in columns {
             text.push_str(separator);
-            cell(&row, &mut text);
+            cell(row, text);
             separator = ",";
         }
-        text.push('\n');
-        if text.len() > PIECE {
-            out.write_all(text.as_bytes())?;
-            text.clear();
-        }
-    }
-    out.write_all(text.as_bytes())
+    })
 }
 
 /// Writes one JSON object a line: numbers as numbers, unknown values as null.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_json_lines<R>(
+pub fn write_json_lines<R: Send + Sync>(
     columns: &[Column<R>],
     rows: impl Iterator<Item = R>,
+    workers: &Workers,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    for row in rows {
-        let cells = columns.iter().map(|(name, cell)| ((*name).to_owned(), value(text(*cell, &row))));
-        serde_json::to_writer(&mut *out, &cells.collect::<serde_json::Map<_, _>>())?;
-        out.write_all(b"\n")?;
+    write_lines(rows, workers, out, |row, line| {
+        let cells = columns.iter().map(|(name, cell)| ((*name).to_owned(), value(text(*cell, row))));
+        let _ = write!(line, "{}", serde_json::Value::Object(cells.collect()));
+    })
+}
+
+/// Writes one line a row: lines are made by all threads, some thousand rows at a time, and written in order.
+fn write_lines<R: Send + Sync>(
+    mut rows: impl Iterator<Item = R>,
+    workers: &Workers,
+    out: &mut dyn Write,
+    line: impl Fn(&R, &mut String) + Sync,
+) -> io::Result<()> {
+    /// Rows that wait at a time, and rows that one thread takes.
+    const WAITING: usize = 32_768;
+    const TAKEN: usize = 1024;
+    let mut waiting: Vec<R> = Vec::new();
+    loop {
+        waiting.clear();
+        waiting.extend(rows.by_ref().take(WAITING));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let pieces: Vec<&[R]> = waiting.chunks(TAKEN).collect();
+        let texts = workers.map(&pieces, |_, piece| {
+            let mut text = String::new();
+            for row in *piece {
+                line(row, &mut text);
+                text.push('\n');
+            }
+            text
+        });
+        for text in texts {
+            out.write_all(text.as_bytes())?;
+        }
     }
-    Ok(())
 }
 
 /// Writes padded columns for a terminal; only those in `shown`.

@@ -53,7 +53,7 @@ pub fn whatever(bytes: &[u8], threads: usize) -> (Evidence, Vec<String>) {
 /// The connection table as CSV.
 pub fn table(evidence: &Evidence) -> String {
     let mut bytes = Vec::new();
-    write_csv(&connections::columns(), connections::rows(evidence), &mut bytes).unwrap();
+    write_csv(&connections::columns(), connections::rows(evidence), &evidence.workers, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
