@@ -9,6 +9,7 @@ pub(super) mod kernels;
 pub(super) mod loss;
 pub(super) mod overflow;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -252,8 +253,7 @@ impl One<'_> {
     fn weigh(&self, signs: &Signs) -> Service {
         let server = Socket { ip: self.pair.server, port: self.port };
         let holds = matches!(self.paws, PawsVerdict::Holds { .. });
-        let all: Vec<Attempt> =
-            self.pair.attempts.iter().filter(|attempt| attempt.server_port == self.port).copied().collect();
+        let all = self.pair.attempts_to(self.port);
         // What the check explains, or may explain, is no evidence of anything else.
         let refuted = *self.paws == PawsVerdict::Refuted;
         let free = |syn: &SynSeen, prediction: Prediction| match prediction {
@@ -263,16 +263,16 @@ impl One<'_> {
         };
         let judged: Vec<&SynSeen> = self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn).collect();
         let whole = judged.len() == self.syns.len();
-        let judged_attempts = if whole { all.clone() } else { attempts_of(&judged) };
+        let judged_attempts = if whole { Cow::Borrowed(all) } else { Cow::Owned(attempts_of(&judged)) };
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
-        let always = || filter::always(&all, self.tally, self.pair.client, server);
+        let always = || filter::always(all, self.tally, self.pair.client, server);
         let filter = if overflow.is_some() { None } else { filter::detect(&judged_attempts).or_else(always) };
         let other = overflow.is_some() || filter.is_some();
         let loss = if other { None } else { loss::detect(&judged, &judged_attempts) };
         // A close before the capture may explain the same SYNs.
         let hidden = self.syns().any(|(syn, p)| syn.unanswered() && matches!(p, Prediction::Hidden | Prediction::Edge));
         let filter = filter.filter(|_| !(hidden && matches!(self.paws, PawsVerdict::CannotTell(_))));
-        let mut service = self.empty(server, &all);
+        let mut service = self.empty(server, all);
         service.unanswered = self
             .syns()
             .filter(|(syn, _)| syn.unanswered())

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use hashbrown::{HashMap, HashSet};
+use rayon::prelude::*;
 
 use super::Evidence;
 use super::clocks::{Clocks, Tick, tell_apart};
@@ -37,7 +38,7 @@ pub struct HostPair {
     pub syns: Vec<SynSeen>,
     /// Closes by the server, in time order.
     pub taught: Vec<Taught>,
-    /// Attempts on server ports with an unanswered SYN, in no order.
+    /// Attempts on server ports with an unanswered SYN, in order of the ports.
     pub attempts: Vec<Attempt>,
     /// By shard, until they are joined.
     parts: Vec<Part>,
@@ -185,6 +186,14 @@ impl SynSeen {
 }
 
 impl HostPair {
+    /// The attempts on a server port with an unanswered SYN.
+    #[must_use]
+    pub fn attempts_to(&self, port: u16) -> &[Attempt] {
+        let begin = self.attempts.partition_point(|attempt| attempt.server_port < port);
+        let end = self.attempts.partition_point(|attempt| attempt.server_port <= port);
+        self.attempts.get(begin..end).unwrap_or(&[])
+    }
+
     /// The client clocks behind the client's address, and the clock of each SYN.
     #[must_use]
     pub fn clocks(&self) -> Clocks {
@@ -336,14 +345,17 @@ impl HostPair {
             self.taught.extend(part.taught);
             self.attempts.extend(part.attempts);
         }
-        // Each shard's SYNs come in frame order: a stable sort merges such runs.
-        self.syns.sort_by_key(|syn| syn.frame);
-        self.taught.sort_unstable_by_key(Taught::order);
+        // A pair may have a million: these sorts take no memory, and all threads.
+        self.syns.par_sort_unstable_by_key(|syn| syn.frame);
+        self.taught.par_sort_unstable_by_key(Taught::order);
+        if !self.attempts.is_sorted_by_key(|attempt| attempt.server_port) {
+            self.attempts.sort_by_key(|attempt| attempt.server_port);
+        }
     }
 }
 
-/// Connections of the pairs that are gathered at a time: fifty MiB of SYNs and lessons.
-const BATCH: usize = 1 << 18;
+/// Connections of the pairs that are gathered at a time: twenty-five MiB of SYNs and lessons.
+const BATCH: usize = 1 << 17;
 
 /// What one shard has of a pair, in frame order.
 #[derive(Clone, Debug, Default)]
