@@ -50,11 +50,30 @@ impl Time {
     /// RFC 3339 in UTC with nine digits of fraction, as `report.json` has it.
     #[must_use]
     pub fn rfc3339(self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, nanos) = (self.0.div_euclid(NANOS_PER_SECOND), self.0.rem_euclid(NANOS_PER_SECOND));
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
         let second_of_day = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        let parts =
+            [(3, year, 4), (6, month, 2), (9, day, 2), (12, hour, 2), (15, minute, 2), (18, second, 2), (28, nanos, 9)];
+        for (last, mut value, digits) in parts {
+            for digit in text.iter_mut().take(last + 1).rev().take(digits) {
+                *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
+                value /= 10;
+            }
+        }
+        match std::str::from_utf8(&text) {
+            // There may be millions of times, and the general way takes ten times as long.
+            Ok(text) if (0..10_000).contains(&year) => f.write_str(text),
+            _ => write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z"),
+        }
     }
 }
 
@@ -109,12 +128,6 @@ impl Span {
     #[allow(clippy::cast_precision_loss)]
     pub fn millis(self) -> f64 {
         self.0 as f64 / 1e6
-    }
-}
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rfc3339())
     }
 }
 

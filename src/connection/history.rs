@@ -3,7 +3,7 @@
 //! The idea is Zeek's `history` of conn.log; the letters are this program's own: `S` SYN, `H` SYN-ACK, `A` first
 //! pure ACK, `D` first data, `F` FIN, `R` RST, `T` a retransmission of any of them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::Side;
 
@@ -71,8 +71,8 @@ impl fmt::Display for History {
             let letter = LETTERS.get((code & 7) as usize).copied().unwrap_or(' ');
             match code {
                 MORE => f.write_str("+")?,
-                code if code & SERVER != 0 => write!(f, "{}", letter.to_ascii_lowercase())?,
-                _ => write!(f, "{letter}")?,
+                code if code & SERVER != 0 => f.write_char(letter.to_ascii_lowercase())?,
+                _ => f.write_char(letter)?,
             }
         }
         Ok(())

@@ -4,7 +4,7 @@
 
 use hashbrown::HashSet;
 
-use super::table::{Column, Decimals, put, put_some, put_with};
+use super::table::{Column, Micros, put, put_some, put_with};
 use crate::connection::{Connection, Side};
 use crate::diagnosis::letter;
 use crate::evidence::Evidence;
@@ -46,7 +46,7 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("opened", |row, out| out.push_str(row.connection.opened().name())),
         ("syn_count", |row, out| put(out, row.connection.syn_count())),
         ("synack_count", |row, out| put(out, row.connection.syn_ack_count())),
-        ("handshake_ms", |row, out| put_some(out, row.connection.handshake().map(|span| Decimals(span.millis(), 3)))),
+        ("handshake_ms", |row, out| put_some(out, row.connection.handshake().map(|span| Micros::as_millis(span)))),
         ("client_isn", |row, out| put_some(out, row.connection.client_isn())),
         ("client_tsval", |row, out| put_some(out, row.connection.syn_tsval())),
         ("client_clock", |row, out| put_some(out, row.clock.map(|clock| letter(usize::from(clock))))),
@@ -56,10 +56,10 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("time_wait_from", |row, out| put_some(out, row.connection.time_wait_from())),
         ("close_wait_side", |row, out| out.push_str(row.connection.close_wait_side().name())),
         ("close_wait_s", |row, out| {
-            put_some(out, row.connection.close_wait(row.end()).map(|span| Decimals(span.secs(), 6)))
+            put_some(out, row.connection.close_wait(row.end()).map(|span| Micros::as_secs(span)))
         }),
         ("fin_wait_2_s", |row, out| {
-            put_some(out, row.connection.fin_wait_2(row.end()).map(|span| Decimals(span.secs(), 6)))
+            put_some(out, row.connection.fin_wait_2(row.end()).map(|span| Micros::as_secs(span)))
         }),
         ("reset_by", |row, out| out.push_str(row.connection.reset_by().name())),
         ("history", |row, out| put(out, row.connection.history())),
@@ -68,9 +68,7 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("server_packets", |row, out| put(out, row.connection.endpoint(Side::Server).packets)),
         ("server_bytes", |row, out| put(out, row.connection.endpoint(Side::Server).bytes)),
         ("reuse_of", |row, out| put_some(out, row.connection.reuse().map(|_| row.previous))),
-        ("reuse_interval_s", |row, out| {
-            put_some(out, row.connection.reuse().map(|(span, _)| Decimals(span.secs(), 6)))
-        }),
+        ("reuse_interval_s", |row, out| put_some(out, row.connection.reuse().map(|(span, _)| Micros::as_secs(span)))),
         ("reuse_outcome", |row, out| out.push_str(row.connection.reuse().map_or("", |(_, outcome)| outcome.name()))),
     ]
 }

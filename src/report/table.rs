@@ -7,6 +7,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use crate::ingest::Workers;
+use crate::time::Span;
 
 /// A column: its name, and what stands in it. Nothing is written where the value is unknown.
 pub type Column<R> = (&'static str, fn(&R, &mut String));
@@ -138,11 +139,27 @@ pub(super) fn put_some(out: &mut String, value: Option<impl Display>) {
     }
 }
 
-/// A number with a fixed count of decimals.
-pub(super) struct Decimals(pub f64, pub usize);
+/// A span to the microsecond, as milliseconds or seconds: whole numbers do the work, since there may be millions.
+pub(super) struct Micros {
+    span: Span,
+    digits: usize,
+}
 
-impl Display for Decimals {
+impl Micros {
+    pub(super) const fn as_millis(span: Span) -> Self {
+        Self { span, digits: 3 }
+    }
+
+    pub(super) const fn as_secs(span: Span) -> Self {
+        Self { span, digits: 6 }
+    }
+}
+
+impl Display for Micros {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.*}", self.1, self.0)
+        let rounded = self.span.0.unsigned_abs().saturating_add(500) / 1000;
+        let sign = if self.span.0 < 0 && rounded > 0 { "-" } else { "" };
+        let scale = if self.digits == 3 { 1000 } else { 1_000_000 };
+        write!(f, "{sign}{}.{:0digits$}", rounded / scale, rounded % scale, digits = self.digits)
     }
 }
