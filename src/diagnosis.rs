@@ -5,6 +5,7 @@
 
 mod abortive_close;
 mod accept_queue_overflow;
+mod claims;
 mod close_wait_leak;
 mod connection_refused;
 mod destination_unreachable;
@@ -13,8 +14,10 @@ mod fin_unanswered;
 mod fin_wait_2_held;
 mod finding;
 mod group;
+mod host;
 mod host_facts;
 mod host_limits;
+mod host_ports;
 pub(crate) mod host_stall;
 mod late_segments;
 pub mod occupancy;
@@ -151,6 +154,40 @@ pub static RULES: &[&Rule] = &[
     &fin_wait_2_held::RULE,
     &abortive_close::RULE,
     &host_stall::RULE,
+    &host::time_wait_harmless::RULE,
+    &host::tw_reuse_without_timestamps::RULE,
+    &host::tw_reuse_off::RULE,
+    &host::tw_recycle_on::RULE,
+    &host::tw_recycle_drops::RULE,
+    &host::tw_recycle_setting_dead::RULE,
+    &host::fin_timeout_lowered::RULE,
+    &host::time_wait_paws_drops::RULE,
+    &host::paws_estab_drops::RULE,
+    &host::paws_active_drops::RULE,
+    &host::orphans_near_limit::RULE,
+    &host::syn_sent_pile::RULE,
+    &host::listen_drops_other::RULE,
+    &host::syn_queue_full::RULE,
+    &host::syn_cookies_in_use::RULE,
+    &host::syn_cookies_invalid::RULE,
+    &host::embryonic_resets::RULE,
+    &host::syn_retransmits::RULE,
+    &host::attempts_fail::RULE,
+    &host::resets_sent::RULE,
+    &host::application_aborts::RULE,
+    &host::tcp_memory_pressure::RULE,
+    &host::socket_backlog_drops::RULE,
+    &host::conntrack_near_full::RULE,
+    &host::conntrack_full::RULE,
+    &host::conntrack_time_wait_share::RULE,
+    &host::conntrack_unreplied::RULE,
+    &host::softnet_drops::RULE,
+    &host::softnet_squeezed::RULE,
+    &host::softirq_on_one_cpu::RULE,
+    &host::cpu_steal::RULE,
+    &host::netstat_cost::RULE,
+    &host::interface_errors::RULE,
+    &host::time_wait_memory::RULE,
 ];
 
 /// Topics that `lastack explain` knows beside the rules.

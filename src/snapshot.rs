@@ -8,6 +8,7 @@
 //! Adding a format is one file in this folder and one line in [`PARSERS`].
 
 pub mod applog;
+pub mod census;
 pub mod conntrack;
 pub mod date;
 pub mod dmesg;
@@ -47,6 +48,7 @@ mod hint;
 mod reader;
 mod text;
 
+pub use census::{Census, Destination, Held};
 pub use facts::{
     Counter, CounterGroup, Facts, KernelVersion, Memory, Moment, OwnAddress, RememberedStamp, Rule, Sample, Setting,
     Since, Slab, SocketSummary, Sockstat, Softnet, Source, Tracked, TrackedTable, Uptime,

@@ -4,6 +4,8 @@
 //! capture shows a FIN that is acknowledged and never answered by another. A half-close in use (data still
 //! flows) and a capture that simply ends are no leak.
 
+mod claimed;
+
 use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
@@ -20,7 +22,9 @@ const IN_USE: Span = Span::from_secs(60);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let leaking = groups(case, |connection| leaked(case, connection));
-    Verdict { found: leaking.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+    let mut found: Vec<Finding> = leaking.iter().map(|group| finding(case, group)).collect();
+    found.extend(claimed::findings(case, &found));
+    Verdict { found, not_judged: Vec::new() }
 }
 
 /// How long an end has sat in CLOSE-WAIT without a word, where that is a leak.

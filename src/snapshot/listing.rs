@@ -3,6 +3,7 @@
 //! `ss` and `netstat` leave states out depending on how they were called: without `-a`, `ss` lists
 //! neither LISTEN nor TIME-WAIT (`ss(8)`), and a count of zero would then mean nothing.
 
+use super::census::Census;
 use super::facts::Source;
 use super::socket::SocketRow;
 use super::state::{StateCounts, TcpState};
@@ -15,6 +16,8 @@ pub struct SocketListing {
     pub format: &'static str,
     /// Sockets in each state.
     pub counts: StateCounts,
+    /// Its rows by own port and by destination.
+    pub census: Census,
     /// Sockets whose state was not printed.
     pub stateless: u64,
     /// Whether every state could have been listed; `None` where neither the call nor the rows tell.
@@ -34,6 +37,7 @@ impl SocketListing {
         Self {
             format,
             counts: StateCounts::default(),
+            census: Census::default(),
             stateless: 0,
             all_states: None,
             owners: false,
@@ -49,6 +53,7 @@ impl SocketListing {
             Some(state) => self.counts.add(state),
             None => self.stateless = self.stateless.saturating_add(1),
         }
+        self.census.add(row);
         self.owners |= row.process.is_some();
         self.last_line = row.source.line;
     }
