@@ -56,6 +56,7 @@ use crate::connection::Connection;
 use crate::evidence::Evidence;
 use crate::evidence::echoes::{self, EchoSeries};
 use crate::evidence::hosts::HostView;
+use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
@@ -131,6 +132,7 @@ pub struct Case<'a> {
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
     addresses: OnceLock<BTreeMap<IpAddr, usize>>,
+    joins: OnceLock<Vec<Join>>,
 }
 
 /// All rules, in the order of lists.
@@ -222,6 +224,7 @@ impl<'a> Case<'a> {
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
             addresses: OnceLock::new(),
+            joins: OnceLock::new(),
         }
     }
 
@@ -259,6 +262,11 @@ impl<'a> Case<'a> {
     /// The TIME-WAITs of each host over time, most first.
     pub fn populations(&self) -> &[Population] {
         &self.occupancy().populations
+    }
+
+    /// Every host beside the captures, in the order of the hosts.
+    pub fn joins(&self) -> &[Join] {
+        self.joins.get_or_init(|| joins::join(self.evidence))
     }
 
     /// The host with an address, where one of the hosts given is it.

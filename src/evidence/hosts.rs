@@ -5,6 +5,7 @@
 //! the folder tree. Their order is that of the clock, of the uptime, or of the counters, which only grow while a
 //! host is up (Linux: per network namespace, net/ipv4/proc.c).
 
+mod bundle;
 mod grouping;
 mod listed;
 

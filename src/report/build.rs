@@ -22,7 +22,7 @@ const ROWS: usize = 1000;
 #[must_use]
 pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
     let evidence = case.evidence;
-    let hosts = super::hosts::hosts(evidence, &verdict.found);
+    let hosts = super::hosts::hosts(case, &verdict.found);
     Report {
         schema: "lastack-report/1",
         tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },

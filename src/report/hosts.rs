@@ -8,9 +8,10 @@ mod states;
 use serde_json::{Map, Value, json};
 
 use super::words::severity_word;
-use crate::diagnosis::{Cell, Finding, Table};
+use crate::diagnosis::{Case, Cell, Finding, Table};
 use crate::evidence::Evidence;
 use crate::evidence::hosts::{HostMoment, HostView};
+use crate::evidence::joins::{Join, Matched};
 
 /// Counters that tell of connections opened, dropped and ended, and what they count (Linux
 /// Documentation/networking/snmp_counter.rst).
@@ -55,8 +56,10 @@ const SETTINGS: [&str; 9] = [
 ];
 
 /// One entry a host.
-pub(super) fn hosts(evidence: &Evidence, findings: &[Finding]) -> Vec<Value> {
-    evidence.hosts.iter().map(|one| host(evidence, one, findings)).collect()
+pub(super) fn hosts(case: &Case<'_>, findings: &[Finding]) -> Vec<Value> {
+    let evidence = case.evidence;
+    let all = evidence.hosts.iter().enumerate();
+    all.map(|(place, one)| host(evidence, one, case.joins().get(place), findings)).collect()
 }
 
 /// Sentences that more than one table ends with.
@@ -69,7 +72,7 @@ mod verdict {
     pub(super) const PORTS_NEAR: &str = "ports run out with a little more rate (TW003)";
 }
 
-fn host(evidence: &Evidence, host: &HostView, findings: &[Finding]) -> Value {
+fn host(evidence: &Evidence, host: &HostView, join: Option<&Join>, findings: &[Finding]) -> Value {
     let tables = [
         Some(verdicts(evidence, host, findings)),
         states::table(host),
@@ -86,8 +89,44 @@ fn host(evidence: &Evidence, host: &HostView, findings: &[Finding]) -> Value {
         "inputs": host.inputs().map(id).collect::<Vec<_>>(),
         "counters": counters(host),
         "settings": settings(host),
+        "joined": join.filter(|_| !evidence.points.is_empty()).map(joined),
         "tables": tables.into_iter().flatten().collect::<Vec<Table>>(),
     })
+}
+
+/// How the host and the captures belong together, and whether they agree, in sentences.
+fn joined(join: &Join) -> String {
+    let mut text = match join.matched {
+        Matched::Pairs(pairs) => {
+            format!("The captures show {pairs} of the {} connections that it lists.", join.rows)
+        }
+        Matched::Address => "The captures show its address, and none of the connections that it lists.".to_owned(),
+        Matched::Ports(pairs) => format!(
+            "Its addresses are not in the captures, but {pairs} of its {} pairs of ports are: a NAT may lie between; take it for a hint.",
+            join.rows
+        ),
+        Matched::No => {
+            return "Nothing shows that it is an end of the captures: what it counts and what they show need not agree."
+                .to_owned();
+        }
+    };
+    match join.apart {
+        Some(apart) if join.is_contemporary() == Some(false) => {
+            text.push_str(&format!(" Its files were made {apart} away from the captures: not of the same time, so that counts need not agree."));
+        }
+        Some(_) => text.push_str(" By its clock its files were made while they were recorded."),
+        None => text.push_str(" When its files were made is not told."),
+    }
+    match join.time_waits {
+        (0, 0) => {}
+        (own, 0) => text.push_str(&format!(" {own} of its TIME-WAITs are closes that the captures show, and it closed first in all of them: both agree.")),
+        (own, other) => text.push_str(&format!(" Of its TIME-WAITs the captures show {own} that it closed first and {other} that its peer closed first: there the two disagree, and something between them closes or answers for one of them.")),
+    }
+    let agreeing = join.close_waits.iter().filter(|held| held.agrees).count();
+    if !join.close_waits.is_empty() {
+        text.push_str(&format!(" Of {} CLOSE-WAITs that the captures show as well, {agreeing} have the peer's FIN and none of its own there.", join.close_waits.len()));
+    }
+    text
 }
 
 /// What was found about the host, worst first, as the report orders it.

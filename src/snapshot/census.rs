@@ -48,9 +48,38 @@ pub struct Census {
     destinations: HashMap<Destination, Held>,
     /// So many sockets of one destination may have been forgotten.
     forgotten: u32,
+    /// Ports that it listens on, as far as they were read: their connections lead nowhere, they come.
+    listening: PortSet,
+}
+
+/// A set of ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortSet(Vec<u64>);
+
+impl PortSet {
+    fn insert(&mut self, port: u16) {
+        self.0.resize(1024, 0);
+        if let Some(bits) = self.0.get_mut(usize::from(port >> 6)) {
+            *bits |= 1 << (port & 63);
+        }
+    }
+
+    fn contains(&self, port: u16) -> bool {
+        self.0.get(usize::from(port >> 6)).is_some_and(|bits| bits & (1 << (port & 63)) != 0)
+    }
 }
 
 impl Census {
+    /// A part of a listing whose listeners were read before it.
+    pub(super) fn behind(listening: &PortSet) -> Self {
+        Self { listening: listening.clone(), ..Self::default() }
+    }
+
+    /// The ports that it listens on, as far as they were read.
+    pub(super) const fn listening(&self) -> &PortSet {
+        &self.listening
+    }
+
     /// Counts one row.
     pub(super) fn add(&mut self, row: &SocketRow) {
         let (Some(state), Some(port)) = (row.state, row.local.port.number()) else { return };
@@ -62,7 +91,9 @@ impl Census {
     /// Counts one socket by its state, its own port, and where it leads to.
     pub(super) fn count(&mut self, state: TcpState, port: u16, to: Option<Destination>) {
         self.ports.entry(port).or_default().add(state);
-        if let Some(to) = to.filter(|_| state != TcpState::Listen) {
+        if state == TcpState::Listen {
+            self.listening.insert(port);
+        } else if let Some(to) = to.filter(|_| !self.listening.contains(port)) {
             let time_wait = u32::from(state == TcpState::TimeWait);
             self.hold(to, Held { sockets: 1, time_wait, lowest: port, highest: port });
         }

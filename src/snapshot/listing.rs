@@ -5,6 +5,7 @@
 
 use super::census::Census;
 use super::facts::Source;
+use super::fold::Folded;
 use super::socket::SocketRow;
 use super::state::{StateCounts, TcpState};
 use crate::time::Time;
@@ -55,7 +56,14 @@ impl SocketListing {
         }
         self.census.add(row);
         self.owners |= row.process.is_some();
-        self.last_line = row.source.line;
+        self.last_line = self.last_line.max(row.source.line);
+    }
+
+    /// Counts rows that were folded.
+    pub(super) fn take(&mut self, folded: Folded, last: Source) {
+        self.counts.merge(&folded.counts);
+        self.census.merge(folded.census);
+        self.last_line = self.last_line.max(last.line);
     }
 
     /// What the rows show of the call: a listing that has both LISTEN and connections was asked for all.
