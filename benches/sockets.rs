@@ -38,10 +38,10 @@ fn row(out: &mut impl Write, number: u64) -> io::Result<()> {
     let peer = number >> 10;
     let (a, b, c) = (peer % 223 + 1, (peer >> 8) % 256, (peer >> 16) % 256);
     let port = 1024 + (peer >> 24) % 64_000;
-    if number % 50 == 0 {
+    if number.is_multiple_of(50) {
         return writeln!(out, "{state:<10} 0      0             192.0.2.10:{port:<5}        198.51.100.7:3306       ");
     }
-    let service = if number % 3 == 0 { 8080 } else { 443 };
+    let service = if number.is_multiple_of(3) { 8080 } else { 443 };
     writeln!(
         out,
         "{state:<10} 0      0             192.0.2.10:{service:<5}         {a}.{b}.{c}.{}:{port:<5}      ",

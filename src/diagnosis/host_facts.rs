@@ -145,7 +145,7 @@ impl<'a> HostFacts<'a> {
     fn weigh_memory(&self, case: &Case<'_>, finding: &mut Finding) {
         let Some(client) = finding.subject.client_ip else { return };
         let remembered = self.host.host.facts.remembered.iter().filter(|stamp| stamp.address == client);
-        let Some((stamp, (value, _))) = remembered.filter_map(|stamp| Some((stamp, stamp.tw_ts?))).last() else {
+        let Some((stamp, (value, _))) = remembered.filter_map(|stamp| Some((stamp, stamp.tw_ts?))).next_back() else {
             return;
         };
         let connections = case.evidence.shards.iter().flat_map(|shard| shard.connections());

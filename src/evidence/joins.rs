@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Evidence;
 use super::hosts::HostView;
-use crate::connection::{Close, Connection, Side, Socket, Who};
+use crate::connection::{Connection, Side, Socket, Who};
 use crate::snapshot::{SocketRow, Source, TcpState};
 use crate::time::{Span, Time};
 
@@ -59,7 +59,7 @@ pub struct CloseWait {
     pub own: Socket,
     /// The process that holds it.
     pub process: Option<Arc<str>>,
-    /// Whether the captures show the peer's FIN, and none of its own.
+    /// Whether the captures show the peer's FIN, and none of its own before the row was made.
     pub agrees: bool,
     /// The row.
     pub source: Source,
@@ -160,7 +160,10 @@ impl Join {
                 }
             }
             Some(TcpState::CloseWait) => {
-                let agrees = connection.close() == Close::HalfClosed && connection.close_wait_side().includes(side);
+                let until = wanted.at.unwrap_or(Time::MAX);
+                let (own, peer) = (connection.endpoint(side).first_fin, connection.endpoint(side.other()).first_fin);
+                // Clocks differ a little: the own FIN may seem to be older than the row.
+                let agrees = peer.is_some() && own.is_none_or(|own| own.plus(SLACK) > until);
                 let process = row.process.as_ref().and_then(|process| process.name.clone());
                 let peer = connection.socket(side.other());
                 self.close_waits.push(CloseWait { peer, own: wanted.own, process, agrees, source: row.source });

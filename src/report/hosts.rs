@@ -124,7 +124,7 @@ fn joined(join: &Join) -> String {
     }
     let agreeing = join.close_waits.iter().filter(|held| held.agrees).count();
     if !join.close_waits.is_empty() {
-        text.push_str(&format!(" Of {} CLOSE-WAITs that the captures show as well, {agreeing} have the peer's FIN and none of its own there.", join.close_waits.len()));
+        text.push_str(&format!(" Of {} CLOSE-WAITs that the captures show as well, {agreeing} have the peer's FIN there and none of its own until then.", join.close_waits.len()));
     }
     text
 }

@@ -11,6 +11,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
 
+/// Fewer are single old duplicates, whatever their rate.
+const FEW: u64 = 10;
 /// A rate of one a minute.
 const PER_S: f64 = 1.0 / 60.0;
 
@@ -19,7 +21,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let skipped = host.moved("TcpExtTCPACKSkippedTimeWait");
     let (dropped, severity, confidence) = match exact {
         Some(exact) if exact.amount > 0 => {
-            let severity = exact.by_rate(PER_S, Severity::Warning);
+            let few = exact.amount < FEW;
+            let severity = if few { Severity::Info } else { exact.by_rate(PER_S, Severity::Warning) };
             (exact, severity, Confidence::High)
         }
         Some(_) => return None,
