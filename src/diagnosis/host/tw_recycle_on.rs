@@ -28,10 +28,17 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         }
     );
     let confidence = if stamps.is_some() { Confidence::High } else { Confidence::Medium };
-    let mut finding = host.finding(Severity::Critical, confidence, title, summary);
+    // Two moments between which nobody was dropped: it may hit at any time, and has not yet.
+    let spared = host.counted("TcpExtPAWSPassive").filter(|dropped| dropped.lifts() && dropped.amount == 0);
+    let severity = if spared.is_some() { Severity::Warning } else { Severity::Critical };
+    let mut finding = host.finding(severity, confidence, title, summary);
     finding.metric("tcp_tw_recycle", recycle.value.trim().parse().unwrap_or(1.0));
     let mut exhibits = vec![setting_line(recycle)];
     exhibits.extend(stamps.map(setting_line));
+    if let Some(spared) = &spared {
+        finding.summary.push_str(&format!(" Nobody was dropped so far: {spared}."));
+        exhibits.extend(spared.exhibits());
+    }
     for counter in ["TcpExtPAWSPassive", "TcpExtTWKilled"] {
         if let Some(counted) = host.moved(counter) {
             finding.summary.push_str(&format!(" {counted}."));
