@@ -5,6 +5,7 @@
 
 mod abortive_close;
 mod accept_queue_overflow;
+mod claims;
 mod close_wait_leak;
 mod connection_refused;
 mod destination_unreachable;
@@ -13,8 +14,10 @@ mod fin_unanswered;
 mod fin_wait_2_held;
 mod finding;
 mod group;
+mod host;
 mod host_facts;
 mod host_limits;
+mod host_ports;
 pub(crate) mod host_stall;
 mod late_segments;
 pub mod occupancy;
@@ -53,6 +56,7 @@ use crate::connection::Connection;
 use crate::evidence::Evidence;
 use crate::evidence::echoes::{self, EchoSeries};
 use crate::evidence::hosts::HostView;
+use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::time::{Span, Time};
@@ -128,6 +132,7 @@ pub struct Case<'a> {
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
     addresses: OnceLock<BTreeMap<IpAddr, usize>>,
+    joins: OnceLock<Vec<Join>>,
 }
 
 /// All rules, in the order of lists.
@@ -151,6 +156,40 @@ pub static RULES: &[&Rule] = &[
     &fin_wait_2_held::RULE,
     &abortive_close::RULE,
     &host_stall::RULE,
+    &host::time_wait_harmless::RULE,
+    &host::tw_reuse_without_timestamps::RULE,
+    &host::tw_reuse_off::RULE,
+    &host::tw_recycle_on::RULE,
+    &host::tw_recycle_drops::RULE,
+    &host::tw_recycle_setting_dead::RULE,
+    &host::fin_timeout_lowered::RULE,
+    &host::time_wait_paws_drops::RULE,
+    &host::paws_estab_drops::RULE,
+    &host::paws_active_drops::RULE,
+    &host::orphans_near_limit::RULE,
+    &host::syn_sent_pile::RULE,
+    &host::listen_drops_other::RULE,
+    &host::syn_queue_full::RULE,
+    &host::syn_cookies_in_use::RULE,
+    &host::syn_cookies_invalid::RULE,
+    &host::embryonic_resets::RULE,
+    &host::syn_retransmits::RULE,
+    &host::attempts_fail::RULE,
+    &host::resets_sent::RULE,
+    &host::application_aborts::RULE,
+    &host::tcp_memory_pressure::RULE,
+    &host::socket_backlog_drops::RULE,
+    &host::conntrack_near_full::RULE,
+    &host::conntrack_full::RULE,
+    &host::conntrack_time_wait_share::RULE,
+    &host::conntrack_unreplied::RULE,
+    &host::softnet_drops::RULE,
+    &host::softnet_squeezed::RULE,
+    &host::softirq_on_one_cpu::RULE,
+    &host::cpu_steal::RULE,
+    &host::netstat_cost::RULE,
+    &host::interface_errors::RULE,
+    &host::time_wait_memory::RULE,
 ];
 
 /// Topics that `lastack explain` knows beside the rules.
@@ -185,6 +224,7 @@ impl<'a> Case<'a> {
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
             addresses: OnceLock::new(),
+            joins: OnceLock::new(),
         }
     }
 
@@ -222,6 +262,11 @@ impl<'a> Case<'a> {
     /// The TIME-WAITs of each host over time, most first.
     pub fn populations(&self) -> &[Population] {
         &self.occupancy().populations
+    }
+
+    /// Every host beside the captures, in the order of the hosts.
+    pub fn joins(&self) -> &[Join] {
+        self.joins.get_or_init(|| joins::join(self.evidence))
     }
 
     /// The host with an address, where one of the hosts given is it.

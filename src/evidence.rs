@@ -9,6 +9,7 @@ pub mod echoes;
 pub mod groups;
 pub mod holds;
 pub mod hosts;
+pub mod joins;
 pub mod links;
 pub mod pairs;
 pub mod tally;

@@ -8,11 +8,13 @@
 //! Adding a format is one file in this folder and one line in [`PARSERS`].
 
 pub mod applog;
+pub mod census;
 pub mod conntrack;
 pub mod date;
 pub mod dmesg;
 pub mod ethtool_s;
 pub mod facts;
+pub mod fold;
 pub mod host;
 pub mod interrupts;
 pub mod ip_s_link;
@@ -47,10 +49,12 @@ mod hint;
 mod reader;
 mod text;
 
+pub use census::{Census, Destination, Held};
 pub use facts::{
     Counter, CounterGroup, Facts, KernelVersion, Memory, Moment, OwnAddress, RememberedStamp, Rule, Sample, Setting,
     Since, Slab, SocketSummary, Sockstat, Softnet, Source, Tracked, TrackedTable, Uptime,
 };
+pub use fold::{Folded, Folder};
 pub use host::Host;
 pub use listing::SocketListing;
 pub use log::{LogKind, LogLine, LogTime};
@@ -145,6 +149,14 @@ trait Parser {
 
     /// Ends the output: what was held back is handed over.
     fn end(&mut self, _out: &mut Out<'_>) {}
+
+    /// What folds many rows at once, where a listing of sockets is being read.
+    fn folder(&self) -> Option<Folder> {
+        None
+    }
+
+    /// Adds rows that were folded; `last` is the last line of their block.
+    fn take(&mut self, _folded: Folded, _last: Source) {}
 
     /// The format's name where the content decides between two.
     fn format(&self) -> Option<&'static str> {

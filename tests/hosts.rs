@@ -163,3 +163,63 @@ fn two_hosts_that_name_themselves_are_two() {
     let names: Vec<String> = joined(copy.path()).hosts.iter().map(|host| host.name.clone()).collect();
     assert_eq!(names, ["web2", "web1"]);
 }
+
+/// A folder with snapshots of a namespace: its address in a listing, and one counter.
+fn namespace(parent: &Path, folder: &str, address: &str, opens: u64) {
+    let path = parent.join(folder);
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("uname.txt"), "Linux vm 6.18.44 #1 SMP PREEMPT_DYNAMIC @0 x86_64 GNU/Linux\n").unwrap();
+    let rows = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 0";
+    fs::write(path.join("ss_tan.txt"), format!("{rows} {address}:40000 198.51.100.7:80\n")).unwrap();
+    fs::write(path.join("nstat_az.txt"), format!("#kernel\nTcpActiveOpens                  {opens}  0.0\n")).unwrap();
+}
+
+#[test]
+fn namespaces_of_one_machine_are_hosts_of_their_own() {
+    let copy = tempfile::tempdir().unwrap();
+    for (moment, opens) in [("before", 3), ("mid", 7), ("end", 9)] {
+        namespace(copy.path(), &format!("snap_{moment}_client"), "10.77.1.2", opens);
+        namespace(copy.path(), &format!("snap_{moment}_server"), "10.77.1.1", opens * 2);
+    }
+    let hosts = joined(copy.path()).hosts;
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["vm (snap client)", "vm (snap server)"]);
+    let grown = |place: usize| hosts[place].delta("TcpActiveOpens").map(|delta| delta.delta);
+    assert_eq!((grown(0), grown(1)), (Some(6), Some(12)));
+}
+
+#[test]
+fn a_sosreport_is_one_host_with_its_namespaces_apart() {
+    let copy = tempfile::tempdir().unwrap();
+    let root = copy.path().join("sosreport-web1-0123-2026-11-22-abcdefg");
+    let row = "LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\n";
+    for (file, text) in [
+        ("sos_commands/networking/ss_-peaonmi", row.to_owned()),
+        ("sos_commands/kernel/uname_-a", "Linux web1 5.14.0 #1 SMP x86_64 GNU/Linux\n".to_owned()),
+        ("proc/net/sockstat", "sockets: used 4\nTCP: inuse 1 orphan 0 tw 0 alloc 1 mem 1\n".to_owned()),
+        ("sos_commands/networking/namespaces/blue/ip_netns_exec_blue_ss_-peaonmi", row.repeat(2)),
+    ] {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let hosts = joined(&root).hosts;
+    let told: Vec<(&str, usize)> =
+        hosts.iter().map(|host| (host.name.as_str(), host.host.facts.sockets.len())).collect();
+    assert_eq!(told, [("web1", 1), ("web1 netns blue", 2)]);
+    assert_eq!(hosts[0].host.facts.sockstats.len(), 2);
+}
+
+#[test]
+fn the_host_has_a_part_that_says_how_it_belongs_to_the_capture() {
+    let report: serde_json::Value = serde_json::from_slice(&report_json(&joined(&snapshots()))).unwrap();
+    let joined = report["hosts"][0]["joined"].as_str().unwrap();
+    // Of its sockets only those that listen were saved.
+    assert!(joined.starts_with("The captures show its address"), "{joined}");
+    assert!(joined.contains("while they were recorded"), "{joined}");
+    let tables = report["hosts"][0]["tables"].as_array().unwrap();
+    let titles: Vec<&str> = tables.iter().map(|table| table["title"].as_str().unwrap()).collect();
+    assert!(titles.contains(&"Verdicts") && titles.len() > 3, "{titles:?}");
+    let moved = tables.iter().find(|table| table["title"] == "Counters that moved").unwrap();
+    assert!(moved["rows"].as_array().unwrap().iter().any(|row| row[0] == "PAWSPassive" && row[3] == 71), "{moved}");
+}

@@ -3,6 +3,8 @@
 //! The signs on the wire are those of `weigh::overflow`. Linux: `tcp_conn_request()` in net/ipv4/tcp_input.c
 //! (request queue, accept queue), `tcp_v4_syn_recv_sock()` in net/ipv4/tcp_ipv4.c (the final ACK).
 
+mod claimed;
+
 use super::finding::plural;
 use super::host_facts::HostFacts;
 use super::weigh::overflow::Overflow;
@@ -18,7 +20,9 @@ pub(super) static RULE: Rule = Rule {
 
 fn judge(case: &Case<'_>) -> Verdict {
     let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.overflow.as_ref()?)));
-    Verdict { found: found.collect(), not_judged: Vec::new() }
+    let mut found: Vec<Finding> = found.collect();
+    found.extend(claimed::findings(case, &found));
+    Verdict { found, not_judged: Vec::new() }
 }
 
 fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {

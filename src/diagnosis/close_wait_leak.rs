@@ -4,10 +4,14 @@
 //! capture shows a FIN that is acknowledged and never answered by another. A half-close in use (data still
 //! flows) and a capture that simply ends are no leak.
 
+mod claimed;
+
 use super::finding::plural;
 use super::group::{Group, Show, groups};
+use super::host_limits::line;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
+use crate::evidence::joins::CloseWait;
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
@@ -20,7 +24,9 @@ const IN_USE: Span = Span::from_secs(60);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let leaking = groups(case, |connection| leaked(case, connection));
-    Verdict { found: leaking.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+    let mut found: Vec<Finding> = leaking.iter().map(|group| finding(case, group)).collect();
+    found.extend(claimed::findings(case, &found));
+    Verdict { found, not_judged: Vec::new() }
 }
 
 /// How long an end has sat in CLOSE-WAIT without a word, where that is a leak.
@@ -59,6 +65,7 @@ fn finding(case: &Case<'_>, group: &Group<'_, Span>) -> Finding {
             connection.server()
         )
     }));
+    name_processes(case, group, &mut finding);
     finding.rule_out("a half-close in use", format!("no data after the FIN for at least {PATIENCE}"));
     finding.advise_when(
         "on that host",
@@ -67,4 +74,35 @@ fn finding(case: &Case<'_>, group: &Group<'_, Span>) -> Finding {
     finding.advise("No kernel setting helps: tcp_keepalive only ends connections whose peer is gone, tcp_fin_timeout is for FIN-WAIT-2.");
     finding.references = vec!["RFC 9293 section 3.6".to_owned()];
     finding
+}
+
+/// Which process holds them, where a host lists the same connections in CLOSE-WAIT.
+fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Finding) {
+    let ends = |connection: Connection<'_>| [connection.client(), connection.server()];
+    let rows = case.joins().iter().flat_map(|join| &join.close_waits);
+    let held = rows.filter(|held| {
+        let same = |connection: Connection<'_>| {
+            ends(connection) == [held.own, held.peer] || ends(connection) == [held.peer, held.own]
+        };
+        group.picked.iter().any(|(connection, _)| same(*connection))
+    });
+    let held: Vec<&CloseWait> = held.collect();
+    if held.is_empty() {
+        return;
+    }
+    let mut names: Vec<&str> = held.iter().filter_map(|held| held.process.as_deref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let who = if names.is_empty() { String::new() } else { format!(", held by {}", names.join(", ")) };
+    finding.summary.push_str(&format!(
+        " The host itself lists {} of them in CLOSE-WAIT{who}: what it says and what the wire shows agree.",
+        held.len()
+    ));
+    finding.metric("listed", number(held.len() as u64));
+    finding.confidence = Confidence::High;
+    let text = |held: &CloseWait| format!("CLOSE-WAIT, {}", held.process.as_deref().unwrap_or("no owner told"));
+    let lines = held.iter().take(5).map(|held| line(held.source, text(held)));
+    finding.exhibits.splice(0..0, lines.collect::<Vec<_>>());
+    finding.exhibits.truncate(super::EXHIBITS_SHOWN);
+    finding.exhibits_total += held.len() as u64;
 }

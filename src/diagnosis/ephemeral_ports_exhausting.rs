@@ -4,6 +4,8 @@
 //! for 60 s after the client's own close. The failure is not on the wire: `connect()` fails with EADDRNOTAVAIL and
 //! no SYN leaves. What the capture shows is a range that has been gone round and is held whole, and then silence.
 
+mod claimed;
+
 use std::net::IpAddr;
 
 use super::port_usage::{LEAST, PortUsage};
@@ -48,6 +50,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         let Some(stage) = stage(case, usage) else { continue };
         found.push(finding(case, usage, stage, serves(case, usage.ends.client)));
     }
+    found.extend(claimed::findings(case, &found));
     Verdict { found, not_judged: Vec::new() }
 }
 

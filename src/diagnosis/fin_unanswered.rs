@@ -3,6 +3,8 @@
 //! RFC 9293 section 3.6: the closing end stays in FIN-WAIT-1 until its FIN is acknowledged; Linux gives up after
 //! `tcp_orphan_retries`. One FIN just before the capture ends proves nothing.
 
+mod claimed;
+
 use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
@@ -17,7 +19,9 @@ const PATIENCE: Span = Span::from_secs(1);
 
 fn judge(case: &Case<'_>) -> Verdict {
     let silent = groups(case, |connection| unanswered(case, connection));
-    Verdict { found: silent.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+    let mut found: Vec<Finding> = silent.iter().map(|group| finding(case, group)).collect();
+    found.extend(claimed::findings(case, &found));
+    Verdict { found, not_judged: Vec::new() }
 }
 
 /// How long a FIN has gone without an acknowledgment, where it was repeated.

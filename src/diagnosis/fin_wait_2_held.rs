@@ -4,6 +4,8 @@
 //! RFC 9293 section 3.6; Linux ends FIN-WAIT-2 of an orphan only (`tcp_fin_timeout`, ip-sysctl.rst). Held to the
 //! end of the capture, it is CW001 seen from the other end.
 
+mod claimed;
+
 use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
@@ -31,7 +33,9 @@ enum Held {
 
 fn judge(case: &Case<'_>) -> Verdict {
     let held = groups(case, |connection| held(case, connection));
-    Verdict { found: held.iter().map(|group| finding(case, group)).collect(), not_judged: Vec::new() }
+    let mut found: Vec<Finding> = held.iter().map(|group| finding(case, group)).collect();
+    found.extend(claimed::findings(case, &found));
+    Verdict { found, not_judged: Vec::new() }
 }
 
 fn held(case: &Case<'_>, connection: Connection<'_>) -> Option<Held> {

@@ -252,6 +252,11 @@ impl Finding {
         self.advice.push(Advice { when: Some(when.into()), text: text.into() });
     }
 
+    /// Names what it follows from: RFC sections, kernel sources, manuals.
+    pub fn refer(&mut self, references: &[&str]) {
+        self.references.extend(references.iter().map(|&reference| reference.to_owned()));
+    }
+
     /// Adds a cause that does not hold.
     pub fn rule_out(&mut self, cause: impl Into<String>, because: impl Into<String>) {
         self.ruled_out.push(RuledOut { cause: cause.into(), because: because.into() });

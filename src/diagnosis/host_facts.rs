@@ -135,7 +135,33 @@ impl<'a> HostFacts<'a> {
     }
 
     /// Holds PAWSPassive against the SYNs that the check drops.
-    pub fn weigh_paws(&self, finding: &mut Finding) -> Agreement {
+    pub fn weigh_paws(&self, case: &Case<'_>, finding: &mut Finding) -> Agreement {
+        let agreement = self.weigh_passive(finding);
+        self.weigh_memory(case, finding);
+        agreement
+    }
+
+    /// Holds the timestamp that the host remembers of the client (`ip tcp_metrics`) against those that it sent.
+    fn weigh_memory(&self, case: &Case<'_>, finding: &mut Finding) {
+        let Some(client) = finding.subject.client_ip else { return };
+        let remembered = self.host.host.facts.remembered.iter().filter(|stamp| stamp.address == client);
+        let Some((stamp, (value, _))) = remembered.filter_map(|stamp| Some((stamp, stamp.tw_ts?))).next_back() else {
+            return;
+        };
+        let connections = case.evidence.shards.iter().flat_map(|shard| shard.connections());
+        let of_client = connections.filter(|connection| connection.client().ip == client);
+        let taught =
+            of_client.flat_map(|connection| connection.learnt()).flatten().any(|learnt| learnt.tsval.0 == value);
+        let text = if taught {
+            " which a close in the capture taught it"
+        } else {
+            " which no close in the capture taught it: it comes from one that was not captured"
+        };
+        finding.summary.push_str(&format!(" The host remembers TSval {value} of {client},{text}."));
+        put_first(finding, vec![line(stamp.source, format!("{client} tw_ts {value}"))]);
+    }
+
+    fn weigh_passive(&self, finding: &mut Finding) -> Agreement {
         let Some(passive) = self.host.delta(PAWS_PASSIVE) else { return self.weigh_paws_total(finding) };
         let Seen { dropped, either, undecided, .. } = self.seen;
         finding.metric("paws_passive", number(passive.delta));

@@ -30,7 +30,12 @@ const OVERFLOW: &str = "TcpExtTCPTimeWaitOverflow";
 impl<'a> Limits<'a> {
     /// Those of the host with an address, where one of the hosts given is it.
     pub fn of(case: &Case<'a>, address: IpAddr) -> Option<Self> {
-        case.host_at(address).map(|host| Self { host })
+        case.host_at(address).map(Self::of_host)
+    }
+
+    /// Those of one host.
+    pub fn of_host(host: &'a HostView) -> Self {
+        Self { host }
     }
 
     /// As the host calls itself.
@@ -50,6 +55,36 @@ impl<'a> Limits<'a> {
         let mut words = value.split_whitespace();
         let range = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         (range.0 <= range.1).then_some((range, source))
+    }
+
+    /// How many ports that is, less those of `ip_local_reserved_ports`.
+    pub fn port_count(&self) -> Option<(u64, Source)> {
+        let ((lowest, highest), source) = self.ports()?;
+        let all = u64::from(highest.saturating_sub(lowest)) + 1;
+        let reserved = self.setting("net.ipv4.ip_local_reserved_ports").map_or(0, |(list, _)| {
+            let part = |range: &str| {
+                let (from, until) = range.split_once('-').unwrap_or((range, range));
+                let (from, until): (u16, u16) = (from.trim().parse().ok()?, until.trim().parse().ok()?);
+                let (from, until) = (from.max(lowest), until.min(highest));
+                (from <= until).then(|| u64::from(until - from) + 1)
+            };
+            list.split(',').filter_map(part).sum()
+        });
+        Some((all.saturating_sub(reserved), source))
+    }
+
+    /// Most TIME-WAITs that any of its listings tells, with the line.
+    pub fn most_time_waits(&self) -> Option<(u64, Source)> {
+        let facts = &self.host.host.facts;
+        let sockstat = facts.sockstats.iter().filter_map(|stat| Some((stat.time_wait?, stat.source)));
+        let summaries = facts.summaries.iter().filter_map(|summary| Some((summary.time_wait?, summary.source)));
+        let listed = self
+            .host
+            .listings()
+            .into_iter()
+            .filter_map(|listed| Some((listed.count(crate::snapshot::TcpState::TimeWait)?, listed.source())));
+        let all = sockstat.chain(summaries).chain(listed);
+        all.max_by_key(|(count, source)| (*count, std::cmp::Reverse(*source)))
     }
 
     /// TCPTimeWaitOverflow: closes that left no TIME-WAIT because the table was full.

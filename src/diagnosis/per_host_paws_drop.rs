@@ -108,7 +108,7 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFa
     let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
     finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect::<Vec<_>>());
     if let Some(host) = host {
-        finding.confidence = host.weigh_paws(&mut finding).confidence(finding.confidence);
+        finding.confidence = host.weigh_paws(case, &mut finding).confidence(finding.confidence);
     }
     finding.tables.extend(clock_table(service));
     service.place(case, &mut finding);

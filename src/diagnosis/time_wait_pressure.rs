@@ -4,6 +4,8 @@
 //! wire shows it only where the peer closes later: FIN-WAIT-2 of an orphan needs a bucket as well (`tcp_time_wait()`,
 //! net/ipv4/tcp_minisocks.c), so that the peer's FIN finds no socket and draws a RST.
 
+mod claimed;
+
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -116,6 +118,8 @@ fn judge(case: &Case<'_>) -> Verdict {
             unjudged = unjudged.or(Some(population));
         }
     }
+    let claimed = claimed::findings(case, &verdict.found);
+    verdict.found.extend(claimed);
     if let Some(population) = unjudged {
         verdict.not_judged.push(NotJudged {
             rule: RULE.code,

@@ -5,7 +5,9 @@
 //! the folder tree. Their order is that of the clock, of the uptime, or of the counters, which only grow while a
 //! host is up (Linux: per network namespace, net/ipv4/proc.c).
 
+mod bundle;
 mod grouping;
+mod listed;
 
 use std::net::IpAddr;
 
@@ -14,6 +16,7 @@ use crate::snapshot::{Counter, Host, Since, SocketRow, Source};
 use crate::time::{Span, Time};
 
 pub(super) use grouping::group;
+pub use listed::Listed;
 
 /// One host, as all its files describe it.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +163,12 @@ impl HostView {
     fn moment_of(&self, source: Source) -> Option<usize> {
         let input = usize::try_from(source.input).ok()?;
         self.moments.iter().position(|moment| moment.inputs.contains(&input))
+    }
+
+    /// The moment that a line belongs to: its place, and when, where that is told.
+    #[must_use]
+    pub fn when(&self, source: Source) -> Option<(usize, Option<Time>)> {
+        self.reading(0, source).map(|reading| (reading.moment, reading.at))
     }
 
     fn reading(&self, value: u64, source: Source) -> Option<Reading> {

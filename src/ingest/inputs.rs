@@ -76,7 +76,7 @@ fn one(source: &Source, number: u32, pipeline: &mut Pipeline<'_>) -> Result<Inpu
             Some(capture) => (Kind::Capture(capture), bytes),
             None => {
                 file.rewind().map_err(failed)?;
-                let (text, _) = text::read(number, &source.name, &mut file).map_err(failed)?;
+                let (text, _) = text::read(number, &source.name, &mut file, &pipeline.pool).map_err(failed)?;
                 (text.map_or(Kind::Other, Kind::Snapshot), bytes)
             }
         },
@@ -87,7 +87,7 @@ fn one(source: &Source, number: u32, pipeline: &mut Pipeline<'_>) -> Result<Inpu
             }
             Err((head, reader)) => {
                 let mut whole = head.as_slice().chain(reader);
-                let (text, bytes) = text::read(number, &source.name, &mut whole).map_err(failed)?;
+                let (text, bytes) = text::read(number, &source.name, &mut whole, &pipeline.pool).map_err(failed)?;
                 (text.map_or(Kind::Other, Kind::Snapshot), bytes)
             }
         },

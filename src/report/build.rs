@@ -22,6 +22,7 @@ const ROWS: usize = 1000;
 #[must_use]
 pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
     let evidence = case.evidence;
+    let hosts = super::hosts::hosts(case, &verdict.found);
     Report {
         schema: "lastack-report/1",
         tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
@@ -35,7 +36,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         not_judged: verdict.not_judged,
         clients: clients(evidence),
         services: services(evidence),
-        hosts: super::hosts::hosts(evidence),
+        hosts,
         populations: closing::populations(case),
         charts: Vec::new(),
     }

@@ -7,6 +7,7 @@
 
 mod chart;
 mod finding;
+mod hosts;
 mod table;
 mod timeline;
 mod totals;
@@ -23,6 +24,7 @@ use askama::Template;
 
 use self::chart::Chart;
 use self::finding::FindingView;
+use self::hosts::HostPart;
 use self::table::DataTable;
 pub use self::table::{ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
 use self::timeline::Timeline;
@@ -69,6 +71,7 @@ struct Page<'a> {
     seen: Vec<(&'static str, String)>,
     bars: Vec<Bars>,
     charts: Vec<Chart<'a>>,
+    hosts: Vec<HostPart<'a>>,
     tables: Vec<DataTable<'a>>,
     timeline: Option<Timeline<'a>>,
     limits: DataTable<'a>,
@@ -107,6 +110,7 @@ impl<'a> Page<'a> {
             seen: totals::seen(report),
             bars: totals::bars(report),
             charts: of_whole,
+            hosts: hosts::parts(report),
             tables: table::all(report, connections),
             timeline: Timeline::new(report),
             limits: table::limits(report),
@@ -117,6 +121,11 @@ impl<'a> Page<'a> {
     /// Every table of the page, for the rules that set columns of numbers to the right.
     fn every_table(&self) -> impl Iterator<Item = &DataTable<'a>> {
         let findings = self.open.iter().chain(&self.folded);
-        findings.flat_map(|finding| &finding.tables).chain(&self.tables).chain([&self.limits, &self.inputs])
+        let of_hosts = self.hosts.iter().flat_map(|host| &host.tables);
+        findings
+            .flat_map(|finding| &finding.tables)
+            .chain(of_hosts)
+            .chain(&self.tables)
+            .chain([&self.limits, &self.inputs])
     }
 }

@@ -58,6 +58,11 @@ impl Lines {
         }
     }
 
+    /// Whether the next octet fed begins a line, of a text that is not UTF-16.
+    pub(super) fn is_at_line_start(&self) -> bool {
+        self.partial.is_empty() && self.encoding == Some(Encoding::Bytes)
+    }
+
     fn hold(&mut self, bytes: &[u8]) {
         let room = LONGEST_LINE.saturating_sub(self.partial.len());
         self.partial.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -88,7 +93,7 @@ fn find_line_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Hands one line over as text, without mark, line end and trailing NULs.
-fn give(bytes: &[u8], line: &mut dyn FnMut(&str)) {
+pub(super) fn give(bytes: &[u8], line: &mut dyn FnMut(&str)) {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {

@@ -3,7 +3,9 @@
 //! `ss` and `netstat` leave states out depending on how they were called: without `-a`, `ss` lists
 //! neither LISTEN nor TIME-WAIT (`ss(8)`), and a count of zero would then mean nothing.
 
+use super::census::Census;
 use super::facts::Source;
+use super::fold::Folded;
 use super::socket::SocketRow;
 use super::state::{StateCounts, TcpState};
 use crate::time::Time;
@@ -15,6 +17,8 @@ pub struct SocketListing {
     pub format: &'static str,
     /// Sockets in each state.
     pub counts: StateCounts,
+    /// Its rows by own port and by destination.
+    pub census: Census,
     /// Sockets whose state was not printed.
     pub stateless: u64,
     /// Whether every state could have been listed; `None` where neither the call nor the rows tell.
@@ -34,6 +38,7 @@ impl SocketListing {
         Self {
             format,
             counts: StateCounts::default(),
+            census: Census::default(),
             stateless: 0,
             all_states: None,
             owners: false,
@@ -49,8 +54,16 @@ impl SocketListing {
             Some(state) => self.counts.add(state),
             None => self.stateless = self.stateless.saturating_add(1),
         }
+        self.census.add(row);
         self.owners |= row.process.is_some();
-        self.last_line = row.source.line;
+        self.last_line = self.last_line.max(row.source.line);
+    }
+
+    /// Counts rows that were folded.
+    pub(super) fn take(&mut self, folded: Folded, last: Source) {
+        self.counts.merge(&folded.counts);
+        self.census.merge(folded.census);
+        self.last_line = self.last_line.max(last.line);
     }
 
     /// What the rows show of the call: a listing that has both LISTEN and connections was asked for all.

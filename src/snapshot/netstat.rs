@@ -4,6 +4,7 @@
 //! known by their shape. The Send-Q of a listening socket is no limit here and is left out.
 
 use super::facts::Source;
+use super::fold::{Folded, Folder, Layout};
 use super::hint::Hint;
 use super::listing::SocketListing;
 use super::socket::{Endpoint, Process, SocketRow, Timer, TimerKind};
@@ -66,6 +67,17 @@ impl Parser for Netstat {
         self.listing.get_or_insert_with(new).add(&row);
         out.rows.socket(row);
         Taken::Row
+    }
+
+    fn folder(&self) -> Option<Folder> {
+        let listing = self.listing.as_ref().filter(|_| !self.dotted && !self.has_user)?;
+        Some(Folder { layout: Layout::Netstat, listening: listing.census.listening().clone(), rare: false })
+    }
+
+    fn take(&mut self, folded: Folded, last: Source) {
+        if let Some(listing) = &mut self.listing {
+            listing.take(folded, last);
+        }
     }
 
     fn end(&mut self, out: &mut Out<'_>) {

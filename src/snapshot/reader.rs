@@ -2,10 +2,11 @@
 
 use super::encoding::Lines;
 use super::facts::{Facts, Moment, Source};
+use super::fold::{Folded, Folder};
 use super::hint::{self, Hint};
 use super::socket::Sink;
 use super::text::Names;
-use super::{Out, PARSERS, Parser, Taken, clock};
+use super::{Out, PARSERS, Parser, Taken, clock, encoding};
 use crate::time::Time;
 
 /// What one file said.
@@ -123,6 +124,39 @@ impl Reader {
     pub fn feed(&mut self, block: &[u8], rows: &mut dyn Sink) {
         let walk = &mut self.walk;
         self.lines.feed(block, &mut |line| walk.line(line, rows));
+    }
+
+    /// What folds the blocks to come, where rows of sockets are being read and the last line is whole.
+    #[must_use]
+    pub fn folder(&self) -> Option<Folder> {
+        self.lines.is_at_line_start().then(|| self.walk.active.as_ref()?.folder()).flatten()
+    }
+
+    /// Takes a block of whole lines that the folder of this moment folded: its rows are added, and its other lines
+    /// read as always. Gives false where it had to be read line by line: blocks that were folded with it may be of
+    /// another output by now.
+    pub fn take(&mut self, mut folded: Folded, block: &[u8], rows: &mut dyn Sink) -> bool {
+        if folded.broken {
+            self.feed(block, rows);
+            return false;
+        }
+        let others = std::mem::take(&mut folded.others);
+        let (first, lines, plain) = (self.walk.line, folded.lines, folded.rows);
+        let last = Source { input: self.walk.input, line: first.saturating_add(lines) };
+        if plain > 0
+            && let Some(parser) = &mut self.walk.active
+        {
+            // Plain rows have no details, and the one that is held has none behind them.
+            parser.take(folded, last);
+            self.walk.snapshot.parsed = self.walk.snapshot.parsed.saturating_add(plain);
+        }
+        for (number, start, end) in others {
+            self.walk.line = first.saturating_add(number);
+            let walk = &mut self.walk;
+            encoding::give(block.get(start..end).unwrap_or_default(), &mut |line| walk.line(line, rows));
+        }
+        self.walk.line = first.saturating_add(lines);
+        true
     }
 
     /// Ends the file.

@@ -5,6 +5,7 @@
 //! (`-i`, `-m`) stand on a second line that begins with a blank, or on the same one (`-O`).
 
 use super::facts::Source;
+use super::fold::{Folded, Folder, Layout};
 use super::hint::Hint;
 use super::listing::SocketListing;
 use super::socket::{Endpoint, Process, SocketRow, Timer, TimerKind};
@@ -71,6 +72,17 @@ impl Parser for Ss {
         self.release(out);
         self.held = Some(row);
         Taken::Row
+    }
+
+    fn folder(&self) -> Option<Folder> {
+        let listing = self.listing.as_ref().filter(|_| self.has_state)?;
+        Some(Folder { layout: Layout::Ss, listening: listing.census.listening().clone(), rare: false })
+    }
+
+    fn take(&mut self, folded: Folded, last: Source) {
+        if let Some(listing) = &mut self.listing {
+            listing.take(folded, last);
+        }
     }
 
     fn end(&mut self, out: &mut Out<'_>) {

@@ -140,6 +140,13 @@ impl StateCounts {
         }
     }
 
+    /// Adds the counts of another part.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, more) in self.0.iter_mut().zip(other.0) {
+            *own = own.saturating_add(more);
+        }
+    }
+
     /// Sockets listed in `state`.
     #[must_use]
     pub fn get(&self, state: TcpState) -> u64 {

@@ -1,8 +1,13 @@
 //! Which files are of one moment, and which moments of one host.
+//!
+//! A network namespace is a host of its own here: it has its own addresses, sockets and counters, though it shares
+//! the machine's name, kernel and clock. Namespaces are told apart by the path that sos gives them
+//! (`namespaces/NAME/`), by addresses that have nothing in common, and by counters: of two moments of one namespace
+//! one has no counter that is smaller than in the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HostMoment, HostView};
+use super::{HostMoment, HostView, bundle};
 use crate::ingest::{Input, Kind};
 use crate::snapshot::{Facts, Host};
 use crate::time::{Span, Time};
@@ -25,7 +30,21 @@ pub(in crate::evidence) fn group(inputs: &mut [Input]) -> Vec<HostView> {
             None => hosts.push(vec![moment]),
         }
     }
-    hosts.into_iter().map(view).collect()
+    let mut views: Vec<HostView> = hosts.into_iter().map(view).collect();
+    tell_apart(&mut views);
+    views
+}
+
+/// Namespaces of one machine have its name: what their folders are called tells them apart.
+fn tell_apart(views: &mut [HostView]) {
+    let names: Vec<String> = views.iter().map(|view| view.name.clone()).collect();
+    let twice = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    for (place, view) in views.iter_mut().enumerate().filter(|(_, view)| twice(&view.name)) {
+        let stem = view.moments.first().map(|moment| stem(&moment.folder)).filter(|stem| !stem.is_empty());
+        let address = view.addresses().into_iter().next().map(|address| address.to_string());
+        let what = stem.or(address).unwrap_or_else(|| format!("{}", place.saturating_add(1)));
+        view.name = format!("{} ({what})", view.name);
+    }
 }
 
 /// The files of one folder.
@@ -43,13 +62,14 @@ impl Moment {
 }
 
 fn moments(inputs: &mut [Input]) -> Vec<Moment> {
+    let roots = bundle::roots(inputs.iter().map(|input| input.name.as_str()));
     let mut moments: Vec<Moment> = Vec::new();
     // Folder, and the name that a file gives the host: files of several hosts may lie in one folder.
     let mut places: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
     for (number, input) in inputs.iter_mut().enumerate() {
         let Kind::Snapshot(text) = &mut input.kind else { continue };
         let facts: Facts = std::mem::take(&mut text.facts);
-        let folder = moment_folder(&input.name);
+        let folder = bundle::folder(&roots, &input.name).unwrap_or_else(|| moment_folder(&input.name));
         let name = facts.kernels.iter().find_map(|kernel| kernel.host.as_deref().map(str::to_owned));
         let place = *places.entry((folder.clone(), name)).or_insert_with(|| {
             moments.push(Moment { folder, inputs: Vec::new(), host: Host::default() });
@@ -95,8 +115,11 @@ fn likeness(one: &Moment, other: &Moment) -> Option<u8> {
         // Parts of one folder were kept apart because they name different hosts.
         return None;
     }
-    if let (Some(one), Some(other)) = (own_name(one), own_name(other)) {
-        return (one == other).then_some(4);
+    let names = own_name(one).zip(own_name(other));
+    if names.as_ref().is_some_and(|(one, other)| one != other)
+        || bundle::namespace(&one.folder) != bundle::namespace(&other.folder)
+    {
+        return None;
     }
     let interfaces = |moment: &Moment| -> Vec<std::net::IpAddr> {
         let own = moment.host.facts.addresses.iter().filter(|own| !is_inner(&own.interface)).map(|own| own.address);
@@ -106,10 +129,14 @@ fn likeness(one: &Moment, other: &Moment) -> Option<u8> {
     if !own.is_empty() && !others.is_empty() {
         return own.iter().any(|address| others.contains(address)).then_some(3);
     }
+    if names.is_some() {
+        return same_namespace(one, other).then_some(4);
+    }
     if let (Some(boot), Some(other_boot)) = (one.boot(), other.boot()) {
         let apart = Span(boot.since(other_boot).0.saturating_abs());
         if apart <= SAME_BOOT {
-            return Some(2);
+            // Namespaces of one machine come up with it.
+            return same_namespace(one, other).then_some(2);
         }
     }
     if let (Some(kernel), Some(other_kernel)) = (one.host.kernel(), other.host.kernel())
@@ -118,6 +145,60 @@ fn likeness(one: &Moment, other: &Moment) -> Option<u8> {
         return None;
     }
     Some(u8::from(are_moments_by_name(&one.folder, &other.folder)))
+}
+
+/// Whether two moments of one machine are of one of its namespaces, as far as anything tells.
+fn same_namespace(one: &Moment, other: &Moment) -> bool {
+    let used = |moment: &Moment| -> BTreeSet<std::net::IpAddr> {
+        moment.host.addresses().into_iter().filter(|address| !is_link_local(*address)).collect()
+    };
+    let (own, others) = (used(one), used(other));
+    if !own.is_empty() && !others.is_empty() {
+        return !own.is_disjoint(&others);
+    }
+    let alike = stem(&one.folder) == stem(&other.folder);
+    alike || !says_when(base(&one.folder)) && !says_when(base(&other.folder)) && only_grew(one, other)
+}
+
+/// Whether the counters of one moment may have grown into those of the other.
+fn only_grew(one: &Moment, other: &Moment) -> bool {
+    let mut order = std::cmp::Ordering::Equal;
+    // A restart sets all of them back to zero.
+    if one.boot().zip(other.boot()).is_some_and(|(one, other)| Span(one.since(other).0.saturating_abs()) > SAME_BOOT) {
+        return true;
+    }
+    let counters: BTreeMap<&str, u64> =
+        other.host.facts.counters.iter().map(|counter| (&*counter.name, counter.value)).collect();
+    for counter in one.host.facts.counters.iter().filter(|counter| !counter.name.ends_with("CurrEstab")) {
+        let Some(value) = counters.get(&*counter.name) else { continue };
+        match (counter.value.cmp(value), order) {
+            (std::cmp::Ordering::Equal, _) => {}
+            (now, std::cmp::Ordering::Equal) => order = now,
+            (now, before) if now != before => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// What a folder's name says beside when: `snap_mid_server` is `snap server`.
+fn stem(folder: &str) -> String {
+    let lower = base(folder).to_ascii_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    let kept = words.filter(|word| !word.is_empty() && !WORDS.contains(word) && !is_number(word));
+    kept.collect::<Vec<_>>().join(" ")
+}
+
+/// `3`, `t1`, `s2`, `20261122`: the number of a moment.
+fn is_number(word: &str) -> bool {
+    let number = word.trim_start_matches(['t', 's']);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a folder's name has a word or a number for when.
+fn says_when(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| WORDS.contains(&word) || is_number(word))
 }
 
 /// A name that tells hosts apart: many call themselves `localhost`.
@@ -148,20 +229,16 @@ fn moment_folder(name: &str) -> String {
 }
 
 /// Words that say when, in names of folders and files.
-const WORDS: [&str; 10] = ["before", "after", "mid", "middle", "during", "begin", "pre", "post", "vorher", "nachher"];
+const WORDS: [&str; 14] = [
+    "before", "after", "mid", "middle", "during", "begin", "start", "end", "first", "last", "pre", "post", "vorher",
+    "nachher",
+];
 
 /// Whether two folders lie side by side and their names say when, or one lies in the other.
 fn are_moments_by_name(one: &str, other: &str) -> bool {
-    let says_when = |folder: &str| {
-        let name = base(folder).to_ascii_lowercase();
-        let named = name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| WORDS.contains(&word));
-        let number = name.trim_start_matches(['t', 's']);
-        let numbered =
-            !number.bytes().any(|byte| byte.is_ascii_alphabetic()) && number.bytes().any(|byte| byte.is_ascii_digit());
-        named || numbered
-    };
-    let beside = folder_of(one) == folder_of(other) && says_when(one) && says_when(other);
-    let inside = |outer: &str, inner: &str| folder_of(inner) == outer && says_when(inner);
+    let when = |folder: &str| says_when(base(folder));
+    let beside = folder_of(one) == folder_of(other) && when(one) && when(other) && stem(one) == stem(other);
+    let inside = |outer: &str, inner: &str| folder_of(inner) == outer && when(inner);
     beside || inside(one, other) || inside(other, one)
 }
 
@@ -202,6 +279,11 @@ fn grown(facts: &Facts, counters: &[String]) -> u128 {
 
 /// The host's own name, else that of the folder that holds all its moments.
 fn name(parts: &[Moment]) -> String {
+    let folder = parts.first().map_or("", |part| part.folder.as_str());
+    if let Some(namespace) = bundle::namespace(folder) {
+        let machine = bundle::machine(folder);
+        return if machine.is_empty() { format!("netns {namespace}") } else { format!("{machine} netns {namespace}") };
+    }
     if let Some(name) = parts.iter().find_map(|part| part.host.name()) {
         return name.to_string();
     }

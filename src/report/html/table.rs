@@ -288,7 +288,7 @@ fn hosts(report: &Report) -> DataTable<'_> {
             facts.into_iter().take(room).map(|(fact, value)| vec![name.clone().into(), fact.into(), value.into()]),
         );
     }
-    let mut table = DataTable::new("hosts", "Hosts", &["Host", "Fact", "Value"], rows);
+    let mut table = DataTable::new("host-facts", "Facts of hosts", &["Host", "Fact", "Value"], rows);
     if let left @ 1.. = total.saturating_sub(table.rows.len()) {
         table.note = format!("{} more facts are in report.json.", count(as_count(left)));
     }
@@ -296,6 +296,10 @@ fn hosts(report: &Report) -> DataTable<'_> {
 }
 
 fn flatten(value: &serde_json::Value, path: String, facts: &mut Vec<(String, String)>) {
+    // Tables have a part of the page of their own.
+    if path == "tables" {
+        return;
+    }
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {
         serde_json::Value::Object(map) => map.iter().for_each(|(key, inner)| flatten(inner, join(key), facts)),

@@ -1,0 +1,43 @@
+//! FINs repeated into silence, as the host lists its sockets: FIN-WAIT-1, LAST-ACK and CLOSING with retransmissions
+//! on their timer.
+
+use super::super::claims::{Claims, hosts_left};
+use super::super::host_limits::line;
+use super::super::{Case, Confidence, Finding, Severity, number};
+use super::RULE;
+use crate::snapshot::{SocketRow, TcpState};
+
+/// Retransmissions after which loss is no explanation.
+const RETRIES: u32 = 3;
+const MANY: usize = 5;
+
+/// What hosts say where no packets do.
+pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
+    hosts_left(case, &RULE, found).iter().filter_map(finding).collect()
+}
+
+fn finding(host: &Claims<'_>) -> Option<Finding> {
+    let stuck = |row: &&SocketRow| row.timer.is_some_and(|timer| timer.retransmits >= RETRIES);
+    let closing = [TcpState::FinWait1, TcpState::LastAck, TcpState::Closing];
+    let moments = host.host.listings().into_iter().map(|listed| {
+        closing.iter().flat_map(|state| listed.in_state(*state)).filter(stuck).collect::<Vec<&SocketRow>>()
+    });
+    let rows = moments.max_by_key(Vec::len).filter(|rows| rows.len() >= MANY)?;
+    let most = rows.iter().filter_map(|row| row.timer).map(|timer| timer.retransmits).max().unwrap_or(0);
+    let title = format!("{} closes get no answer", rows.len());
+    let summary = format!(
+        "Their FIN was repeated three times or more, one {most} times: the peers are gone, or a firewall forgot the connections and drops what comes late. Without an owner such a socket lives until tcp_orphan_retries are over."
+    );
+    let mut finding = host.finding(Severity::Warning, Confidence::High, title, summary);
+    finding.metric("connections", number(rows.len() as u64));
+    finding.metric("retransmits_most", f64::from(most));
+    let exhibit = |row: &&SocketRow| {
+        let state = row.state.map_or("", TcpState::name);
+        line(row.source, format!("{state}, repeated {} times", row.timer.map_or(0, |timer| timer.retransmits)))
+    };
+    finding.exhibit_all(rows.iter().map(exhibit).collect::<Vec<_>>());
+    finding.advise("Look whether the peers are alive, and at idle time-outs of firewalls on the way: keepalive below that time-out keeps their entries.");
+    finding.advise("net.ipv4.tcp_orphan_retries (8 by default) bounds how long they stay.");
+    finding.refer(&["RFC 9293 section 3.8.1", "Linux Documentation/networking/ip-sysctl.rst: tcp_orphan_retries"]);
+    Some(finding)
+}

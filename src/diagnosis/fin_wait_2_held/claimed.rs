@@ -1,0 +1,55 @@
+//! FIN-WAIT-2 that a process holds, as the host lists its sockets: the peer is in CLOSE-WAIT.
+//!
+//! An orphan shows the timer `timewait` and ends by itself (`tcp_fin_timeout`); with an owner there is no timer.
+
+use std::collections::BTreeMap;
+
+use super::super::claims::{Claims, hosts_left};
+use super::super::host_limits::line;
+use super::super::{Case, Confidence, Finding, Severity, number};
+use super::RULE;
+use crate::snapshot::{SocketRow, TcpState};
+
+const MANY: usize = 20;
+
+/// What hosts say where no packets do.
+pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
+    hosts_left(case, &RULE, found).iter().filter_map(finding).collect()
+}
+
+fn finding(host: &Claims<'_>) -> Option<Finding> {
+    let mut worst: Vec<&SocketRow> = Vec::new();
+    for listed in host.host.listings() {
+        let mut peers: BTreeMap<_, Vec<&SocketRow>> = BTreeMap::new();
+        let held = listed.in_state(TcpState::FinWait2).filter(|row| row.process.is_some() && row.timer.is_none());
+        for row in held {
+            peers.entry(row.remote.host.clone()).or_default().push(row);
+        }
+        worst = peers.into_values().chain([worst]).max_by_key(Vec::len)?;
+    }
+    let first = worst.first().filter(|_| worst.len() >= MANY)?;
+    let peer = first.remote.host.ip().map_or_else(|| "a named host".to_owned(), |ip| ip.to_string());
+    let owner = first.process.as_ref().and_then(|process| process.name.as_deref()).unwrap_or("a process");
+    let title = format!("{owner} is held in FIN-WAIT-2 by {peer}: {} connections", worst.len());
+    let summary = format!(
+        "They have been closed for sending and {peer} acknowledged it, but does not close itself: there the same connections are in CLOSE-WAIT (CW001). {owner} still owns them, so that no timer ends them."
+    );
+    let mut finding = host.finding(Severity::Warning, Confidence::High, title, summary);
+    finding.metric("connections", number(worst.len() as u64));
+    finding.metric("held", number(worst.len() as u64));
+    finding.metric("timed_out", 0.0);
+    finding.metric("longest_s", worst.iter().filter_map(|row| row.last_received).max().unwrap_or_default().secs());
+    finding.exhibit_all(
+        worst
+            .iter()
+            .map(|row| line(row.source, format!("FIN-WAIT-2 towards {peer}, owned by {owner}")))
+            .collect::<Vec<_>>(),
+    );
+    finding.advise_when("on the peer", "ss -tanp state close-wait: there the application never closes");
+    finding.advise_when(
+        "on this host",
+        "after shutdown() wait with a limit, then close(): the kernel ends an orphan after tcp_fin_timeout",
+    );
+    finding.refer(&["RFC 9293 section 3.6.1", "tcp(7): TCP_LINGER2"]);
+    Some(finding)
+}

@@ -1,0 +1,43 @@
+//! HOST036: the connection tracker's table is nearly full.
+//!
+//! 75 % as the node-exporter mixin, 90 % as node-problem-detector have it.
+
+use super::super::claims::{Claims, each_host, percent, setting_line};
+use super::super::finding::significant;
+use super::super::host_limits::line;
+use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST036", name: "conntrack-near-full", explanation: include_str!("conntrack_near_full.md"), judge };
+fn judge(case: &Case<'_>) -> Verdict {
+    each_host(case, &RULE, host)
+}
+
+const NEAR: f64 = 75.0;
+const FULL: f64 = 90.0;
+
+fn host(host: &Claims<'_>) -> Option<Finding> {
+    let max = host.live("net.netfilter.nf_conntrack_max").or_else(|| host.live("net.nf_conntrack_max"))?;
+    let limit: u64 = max.value.trim().parse().ok().filter(|limit| *limit > 0)?;
+    let facts = &host.host.host.facts;
+    let tables = facts.tracked_tables.iter().map(|table| (table.entries, table.source));
+    let counts = facts.settings.iter().filter(|setting| setting.live && setting.name.ends_with("nf_conntrack_count"));
+    let counts = counts.filter_map(|setting| Some((setting.value.trim().parse().ok()?, setting.source)));
+    let (count, source) = tables.chain(counts).max_by_key(|(count, source)| (*count, std::cmp::Reverse(*source)))?;
+    let share = percent(count, limit).filter(|share| *share > NEAR)?;
+    let severity = if share > FULL { Severity::Critical } else { Severity::Warning };
+    let title = format!("the connection tracker holds {count} of {limit} entries");
+    let summary = format!(
+        "{share:.0} % of the table is taken. When it is full the kernel drops the first packet of every new connection, in silence but for a message in the log."
+    );
+    let mut finding = host.finding(severity, Confidence::High, title, summary);
+    finding.metric("entries", number(count));
+    finding.metric("limit", number(limit));
+    finding.metric("share_percent", significant(share));
+    finding.exhibit_all(vec![line(source, format!("{count} entries")), setting_line(max)]);
+    finding.advise("Raise net.netfilter.nf_conntrack_max with the hash size (/sys/module/nf_conntrack/parameters/hashsize), and shorten nf_conntrack_tcp_timeout_established (5 days) and _time_wait (120 s).");
+    finding
+        .advise("Traffic that needs no state (a load balancer's own) can be left untracked: the raw table's NOTRACK.");
+    finding.refer(&["Linux Documentation/networking/nf_conntrack-sysctl.rst"]);
+    Some(finding)
+}

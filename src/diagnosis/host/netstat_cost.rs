@@ -1,0 +1,42 @@
+//! HOST048: netstat reads a very large table of sockets, and the host pays for it.
+//!
+//! /proc/net/tcp walks every bucket of the hash under its lock (`established_get_first()`, net/ipv4/tcp_ipv4.c); ss asks by netlink.
+
+use super::super::claims::{Claims, each_host};
+use super::super::host_limits::line;
+use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST048", name: "netstat-cost", explanation: include_str!("netstat_cost.md"), judge };
+fn judge(case: &Case<'_>) -> Verdict {
+    each_host(case, &RULE, host)
+}
+
+const MANY: u64 = 50_000;
+
+fn host(host: &Claims<'_>) -> Option<Finding> {
+    let facts = &host.host.host.facts;
+    let listed = host.host.listings().into_iter().map(|listed| (listed.states().total(), listed.source()));
+    let summaries = facts.summaries.iter().filter_map(|summary| Some((summary.tcp?, summary.source)));
+    let (count, source) = listed.chain(summaries).max_by_key(|(count, source)| (*count, std::cmp::Reverse(*source)))?;
+    let walked = facts
+        .listings
+        .iter()
+        .find(|listing| matches!(listing.format, "netstat" | "proc_net"))
+        .map(|listing| (listing.source, listing.format));
+    let running = facts
+        .samples
+        .iter()
+        .find(|sample| sample.subject.contains("netstat["))
+        .map(|sample| (sample.source, "netstat"));
+    let (reader, tool) = running.or(walked).filter(|_| count > MANY)?;
+    let what = if tool == "netstat" { "netstat" } else { "a reader of /proc/net/tcp" };
+    let title = format!("{what} walks {count} sockets");
+    let summary = "Each line costs a look into every bucket of the kernel's table, under its lock, and netstat -p looks through every process as well: seconds of CPU time, and packets that wait meanwhile. A script that does it every minute is seen as jitter. Where slabs are very large even ss can be felt.".to_owned();
+    let mut finding = host.finding(Severity::Info, Confidence::Medium, title, summary);
+    finding.metric("sockets", number(count));
+    finding.exhibit_all(vec![line(source, format!("{count} sockets")), line(reader, format!("listed by {tool}"))]);
+    finding.advise("Use ss -s for counts (one line of the kernel), and ss with a filter (ss -tan state time-wait sport = :80) for rows.");
+    finding.refer(&["Linux net/ipv4/tcp_ipv4.c: established_get_first()", "ss(8)"]);
+    Some(finding)
+}

@@ -1,0 +1,53 @@
+//! HOST021: sockets without a process come near `tcp_max_orphans`.
+//!
+//! 25 and 50 percent as netdata has them: `tcp_too_many_orphans()` counts an orphan that misbehaves two or four times.
+
+use super::super::claims::{Claims, each_host, percent, setting_line};
+use super::super::finding::significant;
+use super::super::host_limits::line;
+use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::snapshot::LogKind;
+
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST021", name: "orphans-near-limit", explanation: include_str!("orphans_near_limit.md"), judge };
+fn judge(case: &Case<'_>) -> Verdict {
+    each_host(case, &RULE, host)
+}
+
+const NEAR: f64 = 25.0;
+const FULL: f64 = 50.0;
+
+fn host(host: &Claims<'_>) -> Option<Finding> {
+    let refused = host.logged(LogKind::TooManyOrphans);
+    let told = host.host.host.facts.sockstats.iter().filter_map(|stat| Some((stat.orphan?, stat.source)));
+    let most = told.max_by_key(|(count, _)| *count);
+    let limit = host.live("net.ipv4.tcp_max_orphans").zip(host.live_number("net.ipv4.tcp_max_orphans"));
+    let share = most.zip(limit).and_then(|((count, _), (_, limit))| percent(count, limit)).unwrap_or(0.0);
+    if refused.is_empty() && share < NEAR {
+        return None;
+    }
+    let severity = if share >= FULL || !refused.is_empty() { Severity::Critical } else { Severity::Warning };
+    let count = most.map_or(0, |(count, _)| count);
+    let title = if refused.is_empty() {
+        format!("{count} orphaned sockets, {share:.0} % of tcp_max_orphans")
+    } else {
+        "the kernel resets orphaned sockets: there are too many".to_owned()
+    };
+    let summary = "An orphan was closed by its process and still has data or a FIN to deliver. Above the limit, and well below it for orphans that retransmit, the kernel resets them: peers see RST, and data is lost.".to_owned();
+    let mut finding = host.finding(severity, Confidence::High, title, summary);
+    finding.metric("orphans", number(count));
+    finding.metric("share_percent", significant(share));
+    let mut exhibits: Vec<_> = refused.iter().map(|logged| line(logged.source, logged.text.to_string())).collect();
+    exhibits.extend(most.map(|(count, source)| line(source, format!("{count} orphans"))));
+    exhibits.extend(limit.map(|(setting, _)| setting_line(setting)));
+    finding.exhibit_all(exhibits);
+    finding.advise("Find who closes towards peers that no longer answer: ss -tan state fin-wait-1 state last-ack, with their timers (FW001).");
+    finding.advise(
+        "tcp_orphan_retries lower ends them sooner; a higher tcp_max_orphans costs up to 64 KiB of memory each.",
+    );
+    finding.refer(&[
+        "Linux net/ipv4/tcp.c: tcp_too_many_orphans()",
+        "Linux Documentation/networking/ip-sysctl.rst: tcp_max_orphans",
+    ]);
+    Some(finding)
+}

@@ -1,0 +1,36 @@
+//! HOST030: SYNs and SYN-ACKs had to be repeated.
+//!
+//! TCPSynRetrans counts both (`tcp_retransmit_skb()`, `tcp_rtx_synack()`).
+
+use super::super::claims::{Claims, ask_again, each_host, percent};
+use super::super::finding::significant;
+use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST030", name: "syn-retransmits", explanation: include_str!("syn_retransmits.md"), judge };
+fn judge(case: &Case<'_>) -> Verdict {
+    each_host(case, &RULE, host)
+}
+
+/// The share in percent from which it is told.
+const SHARE: f64 = 5.0;
+/// Fewer say nothing.
+const FEW: u64 = 20;
+
+fn host(host: &Claims<'_>) -> Option<Finding> {
+    let counted = host.counted("TcpExtTCPSynRetrans").filter(|counted| counted.amount >= FEW)?;
+    let whole = host.sum(&["TcpActiveOpens", "TcpPassiveOpens"]);
+    let share = percent(counted.amount, whole).filter(|share| *share > SHARE)?;
+    let title = format!("{share:.0} % of handshakes needed a SYN or SYN-ACK again: {counted}");
+    let summary = format!(
+        "Against {whole} connections opened, that is loss on the path, peers that do not answer, or a full queue at a peer; each repetition costs a second or more."
+    );
+    let mut finding = host.finding(counted.by_share(Severity::Warning), Confidence::Medium, title, summary);
+    finding.metric("syn_retransmits", number(counted.amount));
+    finding.metric("share_percent", significant(share));
+    finding.exhibit_all(counted.exhibits());
+    finding.advise("A capture tells loss (SYN004), a full queue (SYN002) and a filter (SYN003) apart; ss -tano state syn-sent shows who does not answer now.");
+    ask_again(&mut finding, &counted);
+    finding.refer(&["Linux Documentation/networking/snmp_counter.rst", "RFC 6298 section 2"]);
+    Some(finding)
+}

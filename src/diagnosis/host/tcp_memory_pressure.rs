@@ -1,0 +1,51 @@
+//! HOST034: socket memory is above its limits.
+//!
+//! `tcp_mem` in pages: pressure above the second number, failure at the third (ip-sysctl.rst); 90 % as netdata has it.
+
+use super::super::claims::{Claims, each_host, percent, setting_line};
+use super::super::finding::significant;
+use super::super::host_limits::line;
+use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::snapshot::LogKind;
+
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST034", name: "tcp-memory-pressure", explanation: include_str!("tcp_memory_pressure.md"), judge };
+fn judge(case: &Case<'_>) -> Verdict {
+    each_host(case, &RULE, host)
+}
+
+fn host(host: &Claims<'_>) -> Option<Finding> {
+    let limits = host.live("net.ipv4.tcp_mem");
+    let numbers: Vec<u64> = limits
+        .map_or_else(Vec::new, |limits| limits.value.split_whitespace().filter_map(|word| word.parse().ok()).collect());
+    let used = host.host.host.facts.sockstats.iter().filter(|stat| &*stat.protocol == "TCP");
+    let used = used.filter_map(|stat| Some((stat.memory_pages?, stat.source))).max_by_key(|(pages, _)| *pages);
+    let failed = host.logged(LogKind::TcpOutOfMemory);
+    let (pages, pressure, most) = match (used, numbers.as_slice()) {
+        (Some((pages, _)), [_, pressure, most]) => (pages, *pressure, *most),
+        _ if !failed.is_empty() => (0, 0, 0),
+        _ => return None,
+    };
+    let share = percent(pages, most).unwrap_or(0.0);
+    if failed.is_empty() && (pages <= pressure || most == 0) {
+        return None;
+    }
+    let severity = if share >= 90.0 || !failed.is_empty() { Severity::Critical } else { Severity::Warning };
+    let title = if failed.is_empty() {
+        format!("sockets hold {pages} pages of memory, {share:.0} % of the limit")
+    } else {
+        "the kernel ran out of memory for sockets".to_owned()
+    };
+    let summary = "Above the second number of tcp_mem the kernel shrinks windows and prunes queues; at the third it refuses memory: connections are aborted (TCPAbortOnMemory) and orphans reset.".to_owned();
+    let mut finding = host.finding(severity, Confidence::High, title, summary);
+    finding.metric("pages", number(pages));
+    finding.metric("share_percent", significant(share));
+    let mut exhibits: Vec<_> = failed.iter().map(|logged| line(logged.source, logged.text.to_string())).collect();
+    exhibits.extend(used.map(|(pages, source)| line(source, format!("{pages} pages"))));
+    exhibits.extend(limits.map(setting_line));
+    exhibits.extend(host.moved("TcpExtTCPAbortOnMemory").into_iter().flat_map(|counted| counted.exhibits()));
+    finding.exhibit_all(exhibits);
+    finding.advise("Find the sockets with long queues (ss -tanm, sorted by Recv-Q and Send-Q): readers that do not read, peers that do not acknowledge. Raising net.ipv4.tcp_mem only moves the wall.");
+    finding.refer(&["Linux Documentation/networking/ip-sysctl.rst: tcp_mem"]);
+    Some(finding)
+}

@@ -1,0 +1,50 @@
+//! HOST008: ports run out towards a destination, and `tcp_tw_reuse` could free them.
+//!
+//! Default 0 before Linux 4.19, 2 (loopback only) since (79e9fed46038); reuse after `tcp_tw_reuse_delay`, 1 s, since 6.14.
+
+use super::super::claims::{Claims, each_host, setting_line};
+use super::super::host_limits::line;
+use super::super::host_ports::fullest;
+use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST008", name: "tw-reuse-off", explanation: include_str!("tw_reuse_off.md"), judge };
+fn judge(case: &Case<'_>) -> Verdict {
+    each_host(case, &RULE, host)
+}
+
+/// So many percent of the ports held are pressure; as for TW003.
+const PRESSED: u64 = 80;
+
+fn host(host: &Claims<'_>) -> Option<Finding> {
+    let reuse = host.live("net.ipv4.tcp_tw_reuse").filter(|reuse| matches!(&*reuse.value, "0" | "2"))?;
+    let stamps = host.live("net.ipv4.tcp_timestamps");
+    let held = fullest(host.host).filter(|held| held.percent() >= PRESSED && !held.to.local.is_loopback())?;
+    if stamps.is_some_and(|stamps| &*stamps.value == "0") || held.limit.is_none() || held.time_wait * 2 < held.used {
+        return None;
+    }
+    let title = format!(
+        "tcp_tw_reuse = {} while {} of its ports towards {} are in TIME-WAIT",
+        reuse.value,
+        held.time_wait,
+        held.destination()
+    );
+    let meaning = if &*reuse.value == "2" { "on loopback only" } else { "never" };
+    let summary = format!(
+        "{} of {} ports are held towards {}, and a port in TIME-WAIT is taken again early {meaning}. With tcp_tw_reuse=1 it is taken again after a second, where both ends use timestamps.",
+        held.used,
+        held.limit.map_or(0, |(limit, _)| limit),
+        held.destination()
+    );
+    let mut finding = host.finding(Severity::Info, Confidence::High, title, summary);
+    finding.metric("ports_peak", number(held.used));
+    finding.metric("time_waits", number(held.time_wait));
+    let mut exhibits =
+        vec![setting_line(reuse), line(held.source, format!("{} sockets towards {}", held.used, held.destination()))];
+    exhibits.extend(stamps.map(setting_line));
+    finding.exhibit_all(exhibits);
+    finding.advise("Better than any setting: keep connections open and use them again.");
+    finding.advise("net.ipv4.tcp_tw_reuse=1 on this client; never tcp_tw_recycle.");
+    finding.refer(&["Linux Documentation/networking/ip-sysctl.rst: tcp_tw_reuse", "RFC 6191 section 2"]);
+    Some(finding)
+}
