@@ -5,9 +5,16 @@
 
 mod abortive_close;
 mod accept_queue_overflow;
+mod capture_dropped_packets;
+mod capture_gap;
+mod capture_inside_nat;
+mod checksum_offload;
+mod clock_stepped_back;
 mod close_wait_leak;
 mod connection_refused;
+mod cut_headers;
 mod destination_unreachable;
+mod duplicated_packets;
 pub mod ephemeral_ports_exhausting;
 mod fin_unanswered;
 mod fin_wait_2_held;
@@ -17,8 +24,11 @@ mod host_facts;
 mod host_limits;
 pub(crate) mod host_stall;
 mod late_segments;
+mod limits;
+mod mid_stream;
 pub mod occupancy;
 mod old_duplicate;
+mod one_direction_only;
 mod per_host_paws_drop;
 mod port_usage;
 pub mod replay;
@@ -32,6 +42,7 @@ mod syn_lost;
 mod synack_lost;
 mod time_wait_assassination;
 pub mod time_wait_pressure;
+mod truncated_capture;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -55,6 +66,7 @@ use crate::evidence::echoes::{self, EchoSeries};
 use crate::evidence::hosts::HostView;
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
+use crate::evidence::sight::Sight;
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -125,6 +137,7 @@ pub struct Case<'a> {
     links: OnceLock<Links>,
     index: OnceLock<PairIndex>,
     occupancy: OnceLock<Occupancy>,
+    sight: OnceLock<Sight>,
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
     addresses: OnceLock<BTreeMap<IpAddr, usize>>,
@@ -151,6 +164,16 @@ pub static RULES: &[&Rule] = &[
     &fin_wait_2_held::RULE,
     &abortive_close::RULE,
     &host_stall::RULE,
+    &truncated_capture::RULE,
+    &cut_headers::RULE,
+    &capture_dropped_packets::RULE,
+    &one_direction_only::RULE,
+    &clock_stepped_back::RULE,
+    &capture_gap::RULE,
+    &duplicated_packets::RULE,
+    &checksum_offload::RULE,
+    &capture_inside_nat::RULE,
+    &mid_stream::RULE,
 ];
 
 /// Topics that `lastack explain` knows beside the rules.
@@ -182,6 +205,7 @@ impl<'a> Case<'a> {
             links: OnceLock::new(),
             index: OnceLock::new(),
             occupancy: OnceLock::new(),
+            sight: OnceLock::new(),
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
             addresses: OnceLock::new(),
@@ -217,6 +241,11 @@ impl<'a> Case<'a> {
     /// Ports and TIME-WAITs held over time.
     pub fn occupancy(&self) -> &Occupancy {
         self.occupancy.get_or_init(|| Occupancy::of(self))
+    }
+
+    /// What the capture could see of its connections.
+    pub fn sight(&self) -> &Sight {
+        self.sight.get_or_init(|| Sight::of(self.evidence))
     }
 
     /// The TIME-WAITs of each host over time, most first.

@@ -11,6 +11,7 @@ pub mod holds;
 pub mod hosts;
 pub mod links;
 pub mod pairs;
+pub mod sight;
 pub mod tally;
 
 use std::cmp::Reverse;

@@ -508,6 +508,36 @@ impl<'a> Connection<'a> {
         matches!(self.opened(), Opened::Handshake | Opened::Simultaneous | Opened::BeforeCapture)
     }
 
+    /// The direction of which nothing was captured although it was there: the other end acknowledges what the capture
+    /// does not show, or goes on where only an answer lets it.
+    #[must_use]
+    pub fn missing_direction(self) -> Option<Side> {
+        /// Nobody sends so much without a word from the peer.
+        const UNHEARD_OF: u64 = 1 << 22;
+        let record = self.record;
+        let silent = Side::BOTH.into_iter().find(|side| record.packets.get(side.index()) == Some(&0))?;
+        let implied = silent == Side::Server && record.state.has(State::SYN_ACK_IMPLIED);
+        let goes_on = record.state.has(State::ESTABLISHED) && self.endpoint(silent.other()).bytes > UNHEARD_OF;
+        (implied || goes_on || self.unseen_tail(silent) > 0).then_some(silent)
+    }
+
+    /// The SYN-ACK was not captured, but later segments prove that there was one.
+    #[must_use]
+    pub fn answer_unseen(self) -> bool {
+        self.record.state.has(State::SYN_ACK_IMPLIED)
+    }
+
+    /// Octets behind the last one that was captured of `side`, and that its peer acknowledged.
+    #[must_use]
+    pub fn unseen_tail(self, side: Side) -> u64 {
+        /// Nobody has more under way; an acknowledgment beyond is of another incarnation, or forged.
+        const WIDEST: i32 = 1 << 26;
+        let acked = self.record.acked.get(side.other().index()).copied().unwrap_or_default();
+        let beyond = acked.ahead_of(self.next_sequence(side));
+        let known = self.record.state.has(State::ESTABLISHED) && !self.record.more.has(More::STRAY);
+        if known && beyond <= WIDEST { u64::try_from(beyond).unwrap_or(0) } else { 0 }
+    }
+
     /// How it closed.
     #[must_use]
     pub fn close(self) -> Close {

@@ -7,7 +7,7 @@ use etherparse::TcpHeaderSlice;
 
 use super::sink::Skip;
 use super::tunnel;
-use super::{Echo, Marks, Segment, SeqNumber, Tunnel, ip};
+use super::{Echo, Flags, Marks, Segment, SeqNumber, Tunnel, checksum, ip};
 use crate::capture::LinkType;
 use crate::time::Time;
 
@@ -114,6 +114,10 @@ struct Datagram<'a> {
     src: [u8; 16],
     dst: [u8; 16],
     ttl: u8,
+    /// Identification; 0 for IPv6.
+    ident: u16,
+    /// It is whole and its addresses are those of both ends, so that a checksum can be held against it.
+    whole: bool,
     protocol: u8,
     payload: &'a [u8],
     /// Octets of payload by the IP header.
@@ -131,13 +135,14 @@ fn datagram(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
 
 fn ipv4(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
     let fixed = bytes.first_chunk::<20>().ok_or(Skip::Cut)?;
-    let [first, _, l1, l2, _, _, f1, f2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] = *fixed;
+    let [first, _, l1, l2, i1, i2, f1, f2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] = *fixed;
     let header = usize::from(first & 0x0f) * 4;
     if header < 20 {
         return Err(Skip::Malformed);
     }
     let all = bytes.get(header..).ok_or(Skip::Cut)?;
-    if u16::from_be_bytes([f1, f2]) & 0x1fff != 0 {
+    let fragment = u16::from_be_bytes([f1, f2]) & 0x3fff;
+    if fragment & 0x1fff != 0 {
         return Err(Skip::Fragment);
     }
     let length = match usize::from(u16::from_be_bytes([l1, l2])) {
@@ -147,7 +152,10 @@ fn ipv4(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
     };
     let payload = all.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(all);
     let (src, dst) = tunnel::mapped_pair([s1, s2, s3, s4], [d1, d2, d3, d4]);
-    Ok(Datagram { src, dst, ttl, protocol, payload, length: u32::try_from(length).unwrap_or(u32::MAX) })
+    let ident = u16::from_be_bytes([i1, i2]);
+    // Options may carry the route, and with it another destination.
+    let whole = fragment == 0 && header == 20;
+    Ok(Datagram { src, dst, ttl, ident, whole, protocol, payload, length: u32::try_from(length).unwrap_or(u32::MAX) })
 }
 
 fn ipv6(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
@@ -164,6 +172,8 @@ fn ipv6(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
         src: *src,
         dst: *dst,
         ttl: hops,
+        ident: 0,
+        whole: true,
         protocol: next,
         payload,
         length: u32::try_from(length).unwrap_or(u32::MAX),
@@ -177,6 +187,7 @@ fn extension_headers(datagram: &mut Datagram<'_>) -> Result<(), Skip> {
     const FRAGMENT: u8 = 44;
     const AUTHENTICATION: u8 = 51;
     while matches!(datagram.protocol, 0 | 43 | 60 | 135 | 139 | 140 | FRAGMENT | AUTHENTICATION) {
+        datagram.whole = false;
         let &[next, length, o1, o2] = datagram.payload.first_chunk::<4>().ok_or(Skip::Cut)?;
         let size = match datagram.protocol {
             FRAGMENT if u16::from_be_bytes([o1, o2]) & 0xfff8 != 0 => return Err(Skip::Fragment),
@@ -230,9 +241,26 @@ fn tcp(datagram: &Datagram<'_>) -> Found {
         Err(_) => ip::cut_segment(datagram.payload, datagram.length, datagram.ttl),
     };
     match segment {
-        Some(segment) => Found::Segment { segment, src: datagram.src, dst: datagram.dst, tunnel: Tunnel::default() },
+        Some(mut segment) => {
+            segment.ident = datagram.ident;
+            if segment.flags.has(Flags::SYN) && datagram.whole {
+                segment.marks.0 |= sum(datagram);
+            }
+            Found::Segment { segment, src: datagram.src, dst: datagram.dst, tunnel: Tunnel::default() }
+        }
         None if datagram.payload.len() < 20 => Found::Nothing(Skip::Cut),
         None => Found::Nothing(Skip::Malformed),
+    }
+}
+
+/// The marks of a SYN's checksum, whose pseudo-header has the addresses in their own family.
+fn sum(datagram: &Datagram<'_>) -> u8 {
+    let (src, dst) = (&datagram.src, &datagram.dst);
+    match (ip::as_v4(src), ip::as_v4(dst)) {
+        (Some(src), Some(dst)) => {
+            checksum::marks(&src.to_be_bytes(), &dst.to_be_bytes(), datagram.payload, datagram.length)
+        }
+        _ => checksum::marks(src, dst, datagram.payload, datagram.length),
     }
 }
 

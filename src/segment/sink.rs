@@ -7,17 +7,21 @@ use crate::capture::{LinkType, Visit};
 use crate::time::Time;
 
 use super::full::{self, Found};
+use super::odd::{Clock, Noted};
 use super::{Flags, Marks, PairHasher, Segment, Tunnel, Wide, thin};
 
 /// Trackers run side by side on this many shards; no result depends on the number.
 pub const SHARDS: usize = 16;
+
+/// The reason of frames whose TCP header was cut off.
+pub const HEADERS_CUT: &str = "headers cut by the snap length";
 
 /// Why a frame gave no segment, in the order in which the report lists them.
 const REASONS: [&str; Skips::COUNT] = [
     "not IP",
     "IP, but neither TCP nor ICMP",
     "link type not supported",
-    "headers cut by the snap length",
+    HEADERS_CUT,
     "malformed header",
     "fragment without a TCP header",
     "layers nested too deep",
@@ -124,12 +128,18 @@ pub struct Frames {
     pub first_at: Time,
     /// The latest time; [`Time::MIN`] where there is none.
     pub last_at: Time,
-    /// The time of the last frame, to notice a clock that steps back.
-    pub previous_at: Time,
-    /// Frames whose time lies before that of the frame ahead of them by more than a second.
-    pub steps_back: u64,
+    /// The time of the first frame and that of the last one, to notice what a clock does between two batches.
+    pub ends_at: [Time; 2],
+    /// Steps back and gaps between neighbouring frames.
+    pub clock: Clock,
     /// SYNs whose options were cut off, so that their timestamps are unknown.
-    pub options_cut: u64,
+    pub syn_options_cut: Noted,
+    /// Other segments whose options were cut off.
+    pub options_cut: Noted,
+    /// SYNs that still lack the checksum that the network card was to fill in.
+    pub checksum_offloaded: Noted,
+    /// SYNs with a checksum that is neither right nor left to the network card.
+    pub checksum_wrong: Noted,
     /// Counts by flags.
     pub flags: FlagCounts,
     /// What was passed over.
@@ -150,9 +160,12 @@ impl Default for Frames {
             slow_path: 0,
             first_at: Time::MAX,
             last_at: Time::MIN,
-            previous_at: Time::MIN,
-            steps_back: 0,
-            options_cut: 0,
+            ends_at: [Time::MIN; 2],
+            clock: Clock::default(),
+            syn_options_cut: Noted::default(),
+            options_cut: Noted::default(),
+            checksum_offloaded: Noted::default(),
+            checksum_wrong: Noted::default(),
             flags: FlagCounts::default(),
             skips: Skips::default(),
             link_types: 0,
@@ -165,17 +178,30 @@ impl Default for Frames {
 impl Frames {
     /// Adds what came later in the same capture.
     pub fn append(&mut self, later: &Self) {
-        self.skips.append(&later.skips, self.packets);
+        let base = self.packets;
+        self.skips.append(&later.skips, base);
+        for (noted, more) in [
+            (&mut self.syn_options_cut, later.syn_options_cut),
+            (&mut self.options_cut, later.options_cut),
+            (&mut self.checksum_offloaded, later.checksum_offloaded),
+            (&mut self.checksum_wrong, later.checksum_wrong),
+        ] {
+            noted.append(more, base);
+        }
+        self.clock.append(&later.clock, base);
+        let ([_, previous], [next, _]) = (self.ends_at, later.ends_at);
+        if base > 0 && later.packets > 0 && Clock::strays(previous, next) {
+            self.clock.note(previous, next, base);
+        }
         self.packets += later.packets;
         self.segments += later.segments;
         self.slow_path += later.slow_path;
         self.first_at = self.first_at.min(later.first_at);
         self.last_at = self.last_at.max(later.last_at);
         if later.packets > 0 {
-            self.previous_at = later.previous_at;
+            let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
+            (*first, *last) = (if base == 0 { later_first } else { *first }, later_last);
         }
-        self.steps_back += later.steps_back;
-        self.options_cut += later.options_cut;
         self.flags.append(&later.flags);
         self.link_types |= later.link_types;
         for (interface, packets) in &later.dropped {
@@ -189,7 +215,7 @@ impl Frames {
     /// Packets that the capturing side says it dropped on all interfaces.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().map(|(_, packets)| packets).sum()
+        self.dropped.iter().fold(0, |sum, (_, packets)| sum.saturating_add(*packets))
     }
 
     /// The counters of a capture only grow; the last one counts.
@@ -197,6 +223,15 @@ impl Frames {
         match self.dropped.iter_mut().find(|(known, _)| *known == interface) {
             Some((_, count)) => *count = packets,
             None => self.dropped.push((interface, packets)),
+        }
+    }
+
+    #[cold]
+    fn note_checksum(&mut self, marks: Marks, frame: u32) {
+        if marks.has(Marks::CHECKSUM_OFFLOADED) {
+            self.checksum_offloaded.add(u64::from(frame));
+        } else if marks.has(Marks::CHECKSUM_WRONG) {
+            self.checksum_wrong.add(u64::from(frame));
         }
     }
 
@@ -324,8 +359,14 @@ impl<'a> Decoder<'a> {
         frames.packets += 1;
         frames.first_at = frames.first_at.min(at);
         frames.last_at = frames.last_at.max(at);
-        frames.steps_back += u64::from(at.0.saturating_add(1_000_000_000) < frames.previous_at.0);
-        frames.previous_at = at;
+        let [first, previous] = &mut frames.ends_at;
+        if Clock::strays(*previous, at) {
+            match frame {
+                0 => *first = at,
+                _ => frames.clock.note(*previous, at, u64::from(frame)),
+            }
+        }
+        *previous = at;
         frames.link_types |= link.bit();
         if self.thin
             && link == LinkType::ETHERNET
@@ -354,6 +395,9 @@ impl<'a> Decoder<'a> {
         self.batch.frames.segments += 1;
         if segment.flags.is_control() {
             self.batch.frames.flags.add(segment.flags);
+            if segment.marks.0 & (Marks::CHECKSUM_OFFLOADED | Marks::CHECKSUM_WRONG) != 0 {
+                self.batch.frames.note_checksum(segment.marks, frame);
+            }
         }
         match addresses {
             thin::Addresses::V4 => {
@@ -374,8 +418,13 @@ impl<'a> Decoder<'a> {
                 if !segment.marks.has(Marks::ICMP_ERROR) {
                     self.batch.frames.segments += 1;
                     self.batch.frames.flags.add(segment.flags);
-                    self.batch.frames.options_cut +=
-                        u64::from(segment.marks.has(Marks::OPTIONS_CUT) && segment.flags.is_syn());
+                    self.batch.frames.note_checksum(segment.marks, frame);
+                    if segment.marks.has(Marks::OPTIONS_CUT) {
+                        let frames = &mut self.batch.frames;
+                        let syn = segment.flags.has(Flags::SYN);
+                        let noted = if syn { &mut frames.syn_options_cut } else { &mut frames.options_cut };
+                        noted.add(u64::from(frame));
+                    }
                 }
                 self.place(segment, src, dst, &tunnel);
             }

@@ -4,7 +4,7 @@
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 
-use super::{Segment, ip};
+use super::{Flags, Segment, checksum, ip};
 
 /// A segment of the thin path, its addresses beside it.
 pub(super) struct Thin {
@@ -52,7 +52,12 @@ fn ipv4(bytes: &[u8]) -> Option<Thin> {
     let size = usize::from(header.ihl()) * 4;
     // A total length of zero is segmentation offload's; the complete path knows what to do.
     let length = u32::from(header.total_len()).checked_sub(u32::try_from(size).ok()?)?;
-    let mut segment = tcp(bytes.get(size..)?, length, header.ttl())?;
+    let carried = bytes.get(size..)?;
+    let mut segment = tcp(carried, length, header.ttl())?;
+    segment.ident = header.identification();
+    if segment.flags.has(Flags::SYN) {
+        segment.marks.0 |= checksum::marks(&header.source(), &header.destination(), carried, length);
+    }
     segment.src = u32::from_be_bytes(header.source());
     segment.dst = u32::from_be_bytes(header.destination());
     Some(Thin { segment, addresses: Addresses::V4 })
@@ -64,8 +69,12 @@ fn ipv6(bytes: &[u8]) -> Option<Thin> {
     if header.next_header() != IpNumber::TCP || header.payload_length() == 0 {
         return None;
     }
-    let segment = tcp(bytes.get(40..)?, u32::from(header.payload_length()), header.hop_limit())?;
+    let (carried, length) = (bytes.get(40..)?, u32::from(header.payload_length()));
+    let mut segment = tcp(carried, length, header.hop_limit())?;
     let (src, dst) = (header.source(), header.destination());
+    if segment.flags.has(Flags::SYN) {
+        segment.marks.0 |= checksum::marks(&src, &dst, carried, length);
+    }
     // An IPv4-mapped address on the wire would be taken for IPv4 by the complete path, too.
     if ip::as_v4(&src).is_some() && ip::as_v4(&dst).is_some() {
         return None;
