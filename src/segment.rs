@@ -8,8 +8,10 @@
 
 mod checksum;
 mod flags;
+mod fragments;
 mod full;
 mod ip;
+mod labels;
 mod link;
 mod odd;
 mod options;
@@ -20,6 +22,8 @@ mod thin;
 mod tunnel;
 
 pub use flags::Flags;
+pub use fragments::{Fragment, Reassembly};
+pub use labels::{LabelKind, Labels};
 pub use odd::{Clock, Leap, Noted};
 pub use pair::PairHasher;
 pub use seq::{SeqNumber, TsVal};

@@ -9,7 +9,7 @@
 
 use super::Tracked;
 use crate::connection::Connection;
-use crate::segment::{Marks, Segment};
+use crate::segment::{Marks, Segment, ShardBatch};
 use crate::time::{Span, Time};
 
 /// How far apart a packet and its copy may be, where the identification says that they are one.
@@ -28,7 +28,7 @@ pub(super) struct Recent(Vec<Segment>);
 /// A batch, and the place in it of the segment that is looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead<'a> {
-    pub batch: &'a [Segment],
+    pub batch: &'a ShardBatch,
     pub place: usize,
 }
 
@@ -100,7 +100,7 @@ impl Recent {
     /// copy of that. `doubled`: its connection has shown copies before.
     #[cold]
     pub fn original(&self, segment: &Segment, ahead: Ahead<'_>, doubled: bool) -> Option<Copied> {
-        let ahead = ahead.batch.get(..ahead.place).unwrap_or(&[]).iter().rev();
+        let ahead = ahead.batch.segments.get(..ahead.place).unwrap_or(&[]).iter().rev();
         let mut answered = false;
         for earlier in ahead.chain(self.0.iter().rev()).take(LOOK_BACK).filter(|other| other.hash == segment.hash) {
             if is_reply(earlier, segment) {
@@ -226,11 +226,12 @@ mod tests {
 
     fn is_copy(batch: &[Segment], doubled: bool) -> bool {
         let (last, place) = (batch.last().unwrap(), batch.len() - 1);
-        let whole = Recent::default().original(last, Ahead { batch, place }, doubled);
+        let of = |segments: &[Segment]| ShardBatch { segments: segments.to_vec(), ..ShardBatch::default() };
+        let whole = Recent::default().original(last, Ahead { batch: &of(batch), place }, doubled);
         // The same where the original came with the batch before.
         let mut recent = Recent::default();
         recent.keep(&batch[..place]);
-        assert_eq!(recent.original(last, Ahead { batch: &[*last], place: 0 }, doubled), whole);
+        assert_eq!(recent.original(last, Ahead { batch: &of(&[*last]), place: 0 }, doubled), whole);
         whole.is_some()
     }
 

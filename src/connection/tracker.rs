@@ -13,7 +13,7 @@ use super::records::Records;
 use super::syn::{SynEvent, SynFate};
 use super::table::{Table, touch};
 use super::{Event, History, Side};
-use crate::segment::{Flags, Marks, Segment, SeqNumber, ShardBatch, TsVal, Tunnel, Wide};
+use crate::segment::{Flags, Labels, Marks, Segment, SeqNumber, ShardBatch, TsVal, Tunnel, Wide};
 use crate::time::{Span, Time};
 
 /// Tracks the socket pairs of one shard.
@@ -37,6 +37,8 @@ pub struct Tracked {
     pub(super) late: Vec<LateEvent>,
     pub(super) holes: Holes,
     pub(super) copies: Copies,
+    /// Labels around the first packet of a record, by the record's index.
+    pub(super) labels: Vec<(u32, Labels)>,
 }
 
 /// Marks a late segment, not a SYN, as what waits for its answer.
@@ -74,7 +76,7 @@ impl Tracker {
             self.read_ahead(run);
             for (place, segment) in (number * RUN..).zip(run) {
                 let wide = segment.marks.has(Marks::WIDE).then(|| resolve(segment, batch, &tunnels));
-                let ahead = Ahead { batch: &batch.segments, place };
+                let ahead = Ahead { batch, place };
                 self.segment(&Seen { segment, wide, frame: base + u64::from(segment.frame), ahead });
             }
         }
@@ -227,6 +229,9 @@ impl Tracker {
     fn add(&mut self, seen: &Seen<'_>, previous: u32) -> u32 {
         let index = u32::try_from(self.tracked.records.len()).unwrap_or(u32::MAX);
         let mut record = Record::begin(seen, self.point, previous);
+        if let Some(labels) = seen.ahead.batch.labels_of(seen.segment.frame) {
+            self.tracked.labels.push((index, labels));
+        }
         if let Some(wide) = seen.wide {
             let addresses = if sent_by_client(seen.segment) { [wide.src, wide.dst] } else { [wide.dst, wide.src] };
             record.addresses = [u32::try_from(self.tracked.wide.len()).unwrap_or(u32::MAX), 0];

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::record::{More, Record, State};
 use super::{History, Side, SynFate, Tracked};
-use crate::segment::{SeqNumber, TsVal, Tunnel};
+use crate::segment::{Labels, SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
 
 /// One incarnation of a socket pair, with all that follows from what was seen of it.
@@ -367,6 +367,25 @@ impl<'a> Connection<'a> {
             .has(State::WIDE)
             .then(|| self.tracked.wide.get(*self.record.addresses.first()? as usize))??;
         self.tracked.tunnels.get((wide.tunnel as usize).checked_sub(1)?)
+    }
+
+    /// VLAN tags and other labels around its first packet.
+    #[must_use]
+    pub fn labels(self) -> Option<Labels> {
+        let labels = &self.tracked.labels;
+        let place = labels.binary_search_by_key(&self.index, |(record, _)| *record).ok()?;
+        labels.get(place).map(|(_, labels)| *labels)
+    }
+
+    /// Tunnel and labels as the connection table spells them.
+    #[must_use]
+    pub fn encapsulation(self) -> Option<String> {
+        match (self.tunnel(), self.labels()) {
+            (None, None) => None,
+            (Some(tunnel), None) => Some(tunnel.to_string()),
+            (None, Some(labels)) => Some(labels.to_string()),
+            (Some(tunnel), Some(labels)) => Some(format!("{tunnel} {labels}")),
+        }
     }
 
     /// The incarnation of the socket pair before this one.

@@ -195,7 +195,7 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
             fin: frames.flags.fin,
             rst: frames.flags.rst,
         },
-        duplicates: 0,
+        duplicates: frames.duplicates,
         skipped: skipped.chain(odd).collect(),
         truncated: capture.truncated.clone(),
     }

@@ -8,7 +8,7 @@ use crate::time::Time;
 
 use super::full::{self, Found};
 use super::odd::{Clock, Noted};
-use super::{Flags, Marks, PairHasher, Segment, Tunnel, Wide, thin};
+use super::{Flags, Fragment, LabelKind, Labels, Marks, PairHasher, Reassembly, Segment, Tunnel, Wide, thin};
 
 /// Trackers run side by side on this many shards; no result depends on the number.
 pub const SHARDS: usize = 16;
@@ -140,6 +140,8 @@ pub struct Frames {
     pub checksum_offloaded: Noted,
     /// SYNs with a checksum that is neither right nor left to the network card.
     pub checksum_wrong: Noted,
+    /// Segments that are copies of others; the trackers tell.
+    pub duplicates: u64,
     /// Counts by flags.
     pub flags: FlagCounts,
     /// What was passed over.
@@ -166,6 +168,7 @@ impl Default for Frames {
             options_cut: Noted::default(),
             checksum_offloaded: Noted::default(),
             checksum_wrong: Noted::default(),
+            duplicates: 0,
             flags: FlagCounts::default(),
             skips: Skips::default(),
             link_types: 0,
@@ -202,6 +205,7 @@ impl Frames {
             let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
             (*first, *last) = (if base == 0 { later_first } else { *first }, later_last);
         }
+        self.duplicates += later.duplicates;
         self.flags.append(&later.flags);
         self.link_types |= later.link_types;
         for (interface, packets) in &later.dropped {
@@ -250,6 +254,17 @@ pub struct ShardBatch {
     pub segments: Vec<Segment>,
     /// Addresses that do not fit into a segment.
     pub wides: Vec<Wide>,
+    /// Labels around segments, by their frames.
+    pub labels: Vec<(u32, Labels)>,
+}
+
+impl ShardBatch {
+    /// The labels around the segment of a frame.
+    #[must_use]
+    pub fn labels_of(&self, frame: u32) -> Option<Labels> {
+        let place = self.labels.binary_search_by_key(&frame, |(frame, _)| *frame).ok()?;
+        self.labels.get(place).map(|(_, labels)| *labels)
+    }
 }
 
 /// One ICMP or ICMPv6 echo request or reply.
@@ -291,6 +306,8 @@ pub struct Batch {
     pub tunnels: Vec<Tunnel>,
     /// Echo requests and replies, in frame order.
     pub echoes: Vec<Echo>,
+    /// Parts of datagrams that carry TCP, in frame order: [`Batch::join`] makes segments of them.
+    pub fragments: Vec<Fragment>,
     /// Counts.
     pub frames: Frames,
 }
@@ -301,10 +318,35 @@ impl Batch {
         for shard in &mut self.shards {
             shard.segments.clear();
             shard.wides.clear();
+            shard.labels.clear();
         }
         self.tunnels.clear();
         self.echoes.clear();
+        self.fragments.clear();
         self.frames = Frames::default();
+    }
+
+    /// Makes segments of the fragments; `reassembly` has seen those of all batches before.
+    pub fn join(&mut self, reassembly: &mut Reassembly, hasher: &PairHasher) {
+        let fragments = std::mem::take(&mut self.fragments);
+        for fragment in &fragments {
+            let pieces = reassembly.add(fragment);
+            if let (true, Some(first)) = (pieces.assembled, pieces.segments.first()) {
+                self.frames.segments += 1;
+                self.frames.flags.add(first.flags);
+            }
+            let mut decoder = Decoder { hasher, batch: self, thin: false };
+            for segment in pieces.segments {
+                decoder.place(segment, fragment.src, fragment.dst, &fragment.tunnel);
+            }
+        }
+        if !fragments.is_empty() {
+            for shard in &mut self.shards {
+                // Stable, so that parts of one frame keep their order.
+                shard.segments.sort_by_key(|segment| segment.frame);
+                shard.labels.sort_by_key(|(frame, _)| *frame);
+            }
+        }
     }
 
     fn push(&mut self, segment: Segment) {
@@ -315,7 +357,7 @@ impl Batch {
     }
 
     fn tunnel(&mut self, tunnel: &Tunnel) -> u32 {
-        // Labels alone tell nothing apart, and the thin path does not see them.
+        // Labels alone tell nothing apart.
         if tunnel.identity_is_empty() {
             return 0;
         }
@@ -399,12 +441,31 @@ impl<'a> Decoder<'a> {
                 self.batch.frames.note_checksum(segment.marks, frame);
             }
         }
-        match addresses {
+        let hash = match addresses {
             thin::Addresses::V4 => {
                 segment.hash = self.hasher.narrow(segment.src, segment.src_port, segment.dst, segment.dst_port);
                 self.batch.push(segment);
+                segment.hash
             }
             thin::Addresses::V6(src, dst) => self.push_wide(segment, Wide { src, dst, tunnel: 0 }, 0),
+        };
+        if found.tags != 0 {
+            self.tagged(frame, hash, found.tags);
+        }
+    }
+
+    #[cold]
+    fn tagged(&mut self, frame: u32, hash: u32, tags: u32) {
+        let mut labels = Labels::default();
+        for tag in [tags >> 16, tags & 0xffff].into_iter().filter(|tag| tag & 0x8000 != 0) {
+            labels.add(LabelKind::Vlan, tag & 0x0fff);
+        }
+        self.label(frame, hash, labels);
+    }
+
+    fn label(&mut self, frame: u32, hash: u32, labels: Labels) {
+        if let Some(shard) = self.batch.shards.get_mut(hash as usize >> 28) {
+            shard.labels.push((frame, labels));
         }
     }
 
@@ -433,26 +494,44 @@ impl<'a> Decoder<'a> {
                 echo.frame = frame;
                 self.batch.echoes.push(echo);
             }
+            Found::Fragment(mut fragment) => {
+                fragment.at = at;
+                fragment.frame = frame;
+                match fragment.segment() {
+                    Some((segment, _)) => {
+                        self.batch.frames.segments += 1;
+                        self.batch.frames.flags.add(segment.flags);
+                    }
+                    None => self.batch.frames.skips.add(Skip::Fragment, u64::from(frame)),
+                }
+                self.batch.fragments.push(fragment);
+            }
             Found::Nothing(reason) => self.batch.frames.skips.add(reason, u64::from(frame)),
         }
     }
 
     fn place(&mut self, mut segment: Segment, src: [u8; 16], dst: [u8; 16], tunnel: &Tunnel) {
-        match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
+        let frame = segment.frame;
+        let hash = match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
             (Some(src), Some(dst), true) => {
                 segment.src = src;
                 segment.dst = dst;
                 segment.hash = self.hasher.narrow(src, segment.src_port, dst, segment.dst_port);
                 self.batch.push(segment);
+                segment.hash
             }
             _ => {
                 let index = self.batch.tunnel(tunnel);
-                self.push_wide(segment, Wide { src, dst, tunnel: index }, tunnel.identity_hash());
+                self.push_wide(segment, Wide { src, dst, tunnel: index }, tunnel.identity_hash())
             }
+        };
+        if !tunnel.labels().is_empty() {
+            self.label(frame, hash, tunnel.labels());
         }
     }
 
-    fn push_wide(&mut self, mut segment: Segment, wide: Wide, tunnel_hash: u64) {
+    /// Gives the hash of the pair.
+    fn push_wide(&mut self, mut segment: Segment, wide: Wide, tunnel_hash: u64) -> u32 {
         segment.hash = self.hasher.wide(&wide.src, segment.src_port, &wide.dst, segment.dst_port, tunnel_hash);
         segment.marks.0 |= Marks::WIDE;
         if let Some(shard) = self.batch.shards.get_mut(segment.hash as usize >> 28) {
@@ -461,6 +540,7 @@ impl<'a> Decoder<'a> {
             shard.wides.push(wide);
             shard.segments.push(segment);
         }
+        segment.hash
     }
 }
 

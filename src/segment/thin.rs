@@ -10,6 +10,8 @@ use super::{Flags, Segment, checksum, ip};
 pub(super) struct Thin {
     pub segment: Segment,
     pub addresses: Addresses,
+    /// VLAN tags, 16 bits each with the highest set, the innermost lowest; 0 where there are none.
+    pub tags: u32,
 }
 
 /// IPv4 addresses lie in the segment already.
@@ -27,14 +29,22 @@ const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 #[inline]
 pub(super) fn ethernet(bytes: &[u8]) -> Option<Thin> {
     let (mut kind, mut rest) = ether_type(bytes.get(12..)?)?;
+    let mut tags = 0;
     while VLAN_TAGS.contains(&kind) {
-        (kind, rest) = ether_type(rest.get(2..)?)?;
+        let (tag, after) = ether_type(rest)?;
+        if tags > 0xffff {
+            return None; // more tags than fit
+        }
+        tags = tags << 16 | 0x8000 | u32::from(tag & 0x0fff);
+        (kind, rest) = ether_type(after)?;
     }
-    match kind {
-        IPV4 => ipv4(rest),
-        IPV6 => ipv6(rest),
-        _ => None,
-    }
+    let mut found = match kind {
+        IPV4 => ipv4(rest)?,
+        IPV6 => ipv6(rest)?,
+        _ => return None,
+    };
+    found.tags = tags;
+    Some(found)
 }
 
 #[inline]
@@ -60,7 +70,7 @@ fn ipv4(bytes: &[u8]) -> Option<Thin> {
     }
     segment.src = u32::from_be_bytes(header.source());
     segment.dst = u32::from_be_bytes(header.destination());
-    Some(Thin { segment, addresses: Addresses::V4 })
+    Some(Thin { segment, addresses: Addresses::V4, tags: 0 })
 }
 
 #[inline]
@@ -79,7 +89,7 @@ fn ipv6(bytes: &[u8]) -> Option<Thin> {
     if ip::as_v4(&src).is_some() && ip::as_v4(&dst).is_some() {
         return None;
     }
-    Some(Thin { segment, addresses: Addresses::V6(src, dst) })
+    Some(Thin { segment, addresses: Addresses::V6(src, dst), tags: 0 })
 }
 
 #[inline]
