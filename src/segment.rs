@@ -7,6 +7,7 @@
 //! RFC 9293 section 3.1 (header), RFC 7323 section 3.2 (Timestamps option).
 
 mod checksum;
+mod filter;
 mod flags;
 mod fragments;
 mod full;
@@ -21,6 +22,7 @@ mod sink;
 mod thin;
 mod tunnel;
 
+pub use filter::{Filter, FilterError};
 pub use flags::Flags;
 pub use fragments::{Fragment, Reassembly};
 pub use labels::{LabelKind, Labels};

@@ -3,12 +3,15 @@
 //! A [`Batch`] is filled by one thread from one block of a capture and read by the trackers afterwards; its
 //! buffers are used again, so that the hot path allocates nothing once they have grown.
 
+use std::sync::Arc;
+
 use crate::capture::{LinkType, Visit};
 use crate::time::Time;
 
+use super::filter::Shown;
 use super::full::{self, Found};
 use super::odd::{Clock, Noted};
-use super::{Flags, Fragment, LabelKind, Labels, Marks, PairHasher, Reassembly, Segment, Tunnel, Wide, thin};
+use super::{Filter, Flags, Fragment, LabelKind, Labels, Marks, PairHasher, Reassembly, Segment, Tunnel, Wide, thin};
 
 /// Trackers run side by side on this many shards; no result depends on the number.
 pub const SHARDS: usize = 16;
@@ -120,7 +123,9 @@ impl FlagCounts {
 pub struct Frames {
     /// Frames read.
     pub packets: u64,
-    /// TCP segments among them.
+    /// Frames that a filter left out.
+    pub left_out: u64,
+    /// TCP segments among those that were kept.
     pub segments: u64,
     /// Packets that took the complete decode path.
     pub slow_path: u64,
@@ -158,6 +163,7 @@ impl Default for Frames {
     fn default() -> Self {
         Self {
             packets: 0,
+            left_out: 0,
             segments: 0,
             slow_path: 0,
             first_at: Time::MAX,
@@ -197,6 +203,7 @@ impl Frames {
             self.clock.note(previous, next, base);
         }
         self.packets += later.packets;
+        self.left_out += later.left_out;
         self.segments += later.segments;
         self.slow_path += later.slow_path;
         self.first_at = self.first_at.min(later.first_at);
@@ -310,6 +317,8 @@ pub struct Batch {
     pub fragments: Vec<Fragment>,
     /// Counts.
     pub frames: Frames,
+    /// What is looked at; everything where there is none.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl Batch {
@@ -335,8 +344,10 @@ impl Batch {
                 self.frames.segments += 1;
                 self.frames.flags.add(first.flags);
             }
-            let mut decoder = Decoder { hasher, batch: self, thin: false };
-            for segment in pieces.segments {
+            let (ends, filter) = ([fragment.src, fragment.dst], self.filter.clone());
+            let kept = |segment: &Segment| filter.as_ref().is_none_or(|filter| filter.keeps(&Shown::of(segment, ends)));
+            let mut decoder = Decoder { hasher, batch: self, thin: false, filtered: false };
+            for segment in pieces.segments.into_iter().filter(kept) {
                 decoder.place(segment, fragment.src, fragment.dst, &fragment.tunnel);
             }
         }
@@ -347,6 +358,26 @@ impl Batch {
                 shard.labels.sort_by_key(|(frame, _)| *frame);
             }
         }
+    }
+
+    /// Whether a frame lies outside the interval that is looked at; then it is counted.
+    #[cold]
+    fn leaves_out(&mut self, at: Time) -> bool {
+        let out = self.filter.as_ref().is_some_and(|filter| !filter.covers(at));
+        self.frames.left_out += u64::from(out);
+        out
+    }
+
+    #[cold]
+    fn keeps(&mut self, segment: &Segment, ends: [[u8; 16]; 2]) -> bool {
+        self.keeps_shown(&Shown::of(segment, ends))
+    }
+
+    /// Whether a packet is looked at; if not, it is counted.
+    fn keeps_shown(&mut self, shown: &Shown) -> bool {
+        let kept = self.filter.as_ref().is_none_or(|filter| filter.keeps(shown));
+        self.frames.left_out += u64::from(!kept);
+        kept
     }
 
     fn push(&mut self, segment: Segment) {
@@ -376,13 +407,16 @@ pub struct Decoder<'a> {
     hasher: &'a PairHasher,
     batch: &'a mut Batch,
     thin: bool,
+    /// The batch has a filter.
+    filtered: bool,
 }
 
 impl<'a> Decoder<'a> {
     /// Decodes into `batch`, which is emptied first.
     pub fn new(hasher: &'a PairHasher, batch: &'a mut Batch) -> Self {
         batch.clear();
-        Self { hasher, batch, thin: true }
+        let filtered = batch.filter.is_some();
+        Self { hasher, batch, thin: true, filtered }
     }
 
     /// Sends every packet down the complete path, so that both can be compared.
@@ -399,6 +433,10 @@ impl<'a> Decoder<'a> {
         #[allow(clippy::cast_possible_truncation)]
         let frame = frames.packets as u32; // a batch is far smaller than 2^32 frames
         frames.packets += 1;
+        if self.filtered && self.batch.leaves_out(at) {
+            return;
+        }
+        let frames = &mut self.batch.frames;
         frames.first_at = frames.first_at.min(at);
         frames.last_at = frames.last_at.max(at);
         let [first, previous] = &mut frames.ends_at;
@@ -434,6 +472,15 @@ impl<'a> Decoder<'a> {
         let (mut segment, addresses) = (found.segment, found.addresses);
         segment.at = at;
         segment.frame = frame;
+        if self.filtered {
+            let ends = match addresses {
+                thin::Addresses::V4 => [segment.src, segment.dst].map(|v4| super::ip::mapped(v4.to_be_bytes())),
+                thin::Addresses::V6(src, dst) => [src, dst],
+            };
+            if !self.batch.keeps(&segment, ends) {
+                return;
+            }
+        }
         self.batch.frames.segments += 1;
         if segment.flags.is_control() {
             self.batch.frames.flags.add(segment.flags);
@@ -476,6 +523,9 @@ impl<'a> Decoder<'a> {
             Found::Segment { mut segment, src, dst, tunnel } => {
                 segment.at = at;
                 segment.frame = frame;
+                if self.filtered && !self.batch.keeps(&segment, [src, dst]) {
+                    return;
+                }
                 if !segment.marks.has(Marks::ICMP_ERROR) {
                     self.batch.frames.segments += 1;
                     self.batch.frames.flags.add(segment.flags);
@@ -492,7 +542,9 @@ impl<'a> Decoder<'a> {
             Found::Echo(mut echo) => {
                 echo.at = at;
                 echo.frame = frame;
-                self.batch.echoes.push(echo);
+                if !self.filtered || self.batch.keeps_shown(&Shown::bare([echo.src, echo.dst])) {
+                    self.batch.echoes.push(echo);
+                }
             }
             Found::Fragment(mut fragment) => {
                 fragment.at = at;
