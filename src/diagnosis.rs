@@ -29,6 +29,7 @@ mod mid_stream;
 pub mod occupancy;
 mod old_duplicate;
 mod one_direction_only;
+mod part;
 mod per_host_paws_drop;
 mod port_usage;
 pub mod replay;
@@ -322,6 +323,7 @@ pub fn run_all(case: &Case<'_>) -> Verdict {
         all.found.extend(verdict.found);
         all.not_judged.extend(verdict.not_judged);
     }
+    all.not_judged.extend(part::not_judged(case));
     // Rules give their findings in a fixed order, and the sort is stable.
     all.found.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.confidence)));
     let mut numbers: Vec<(&str, usize)> = Vec::new();

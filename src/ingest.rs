@@ -14,11 +14,12 @@ mod stream;
 mod text;
 mod workers;
 
-pub use inputs::{Input, Kind, Reading, read};
+pub use inputs::{Input, Kind, Reading, read, read_part};
 pub use text::Text;
 pub use workers::Workers;
 
 use std::io::Read;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -26,7 +27,7 @@ use crate::capture::pcap::Pcap;
 use crate::capture::pcapng::Pcapng;
 use crate::capture::{Blind, Format, Stop, Walked};
 use crate::connection::{Tracked, Tracker};
-use crate::segment::{Batch, Decoder, Echo, Frames, PairHasher, Reassembly, SHARDS};
+use crate::segment::{Batch, Decoder, Echo, Filter, Frames, PairHasher, Reassembly, SHARDS};
 
 /// Octets of a block: small enough for a core's own cache.
 const BLOCK: usize = 512 * 1024;
@@ -68,6 +69,8 @@ pub struct Pipeline<'a> {
     reassembly: Reassembly,
     slots: Vec<Slot>,
     point: u16,
+    /// What is looked at, where not everything is.
+    part: Option<Arc<Filter>>,
     /// Told how many octets have been read, from time to time.
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -101,6 +104,8 @@ pub struct Parts {
     pub echoes: Vec<(u16, Echo, u64)>,
     /// The run's threads.
     pub workers: Workers,
+    /// What was looked at, where not everything was.
+    pub part: Option<Arc<Filter>>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -125,8 +130,16 @@ impl<'a> Pipeline<'a> {
             reassembly: Reassembly::default(),
             slots,
             point: 0,
+            part: None,
             progress,
         })
+    }
+
+    /// Looks at a part only, from here on.
+    pub fn look_at(&mut self, part: Filter) {
+        let part = Arc::new(part);
+        self.slots.iter_mut().for_each(|slot| slot.batch.filter = Some(Arc::clone(&part)));
+        self.part = Some(part);
     }
 
     /// Goes on at another capture point.
@@ -178,7 +191,7 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn finish(self) -> Parts {
         let shards = self.pool.install(|| self.trackers.into_par_iter().map(Tracker::finish).collect());
-        Parts { shards, echoes: self.echoes, workers: Workers(Some(self.pool)) }
+        Parts { shards, echoes: self.echoes, workers: Workers(Some(self.pool)), part: self.part }
     }
 
     /// Hands the first `filled` slots to the trackers and adds their counts.

@@ -25,7 +25,10 @@ pub(super) fn not_judged(case: &Case<'_>) -> Vec<NotJudged> {
         entries.push(entry("CAP007", "copies on the other side of a NAT have other addresses and may be left out"));
     }
     if part.interval().is_some() {
-        entries.push(entry("TW001", "connections that closed before the interval are unknown, and with them the reuse of their socket pairs"));
+        entries.push(entry(
+            "TW001",
+            "connections that closed before the interval are unknown, and with them the reuse of their socket pairs",
+        ));
         entries.push(entry("CW001", "what closed after the interval looks open"));
     }
     entries

@@ -171,8 +171,17 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
     let end = case.evidence.end_of(pair.point);
     let one = |(port, syns): (u16, Vec<(&SynSeen, Prediction)>)| {
-        let service =
-            One { pair, port, syns, replay: &replay, paws: &paws, clocks: &clocks, end, tally: &case.evidence.tally, mute };
+        let service = One {
+            pair,
+            port,
+            syns,
+            replay: &replay,
+            paws: &paws,
+            clocks: &clocks,
+            end,
+            tally: &case.evidence.tally,
+            mute,
+        };
         service.weigh(signs)
     };
     by_port(pair, &replay.predictions).into_iter().map(one).collect()
