@@ -404,3 +404,44 @@ fn fragments_are_put_together_whatever_their_size_and_order() {
         }
     }
 }
+
+/// Client and server of every connection that was made in a network, of one family or both.
+fn made(network: &str, family: Option<bool>) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string("fixtures/captures/encapsulated.truth.txt").unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let of = lines.filter_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let wanted = words[0] == network && family.is_none_or(|v4| v4 != words[1].starts_with('['));
+        wanted.then(|| (words[1].to_owned(), words[2].to_owned()))
+    });
+    let mut all: Vec<(String, String)> = of.collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn captures_of_tunnels_give_the_connections_that_were_made() {
+    for (name, network, family, tunnel) in [
+        ("erspan2", "wire", None, "gre 192.0.2.1-192.0.2.2 erspan"),
+        ("geneve", "wire", None, "geneve 55 192.0.2.1-192.0.2.2"),
+        ("gre", "wire", None, "gre 192.0.2.1-192.0.2.2"),
+        ("gretap", "wire", None, "gre 192.0.2.1-192.0.2.2"),
+        ("ipip", "wire", Some(true), "ipip 192.0.2.1-192.0.2.2"),
+        ("mpls2", "wire", None, "mpls"),
+        ("pppoe", "wire", None, "pppoe"),
+        ("qinq", "wire", None, "vlan"),
+        ("sit6in4", "wire", Some(false), "ipip 192.0.2.1-192.0.2.2"),
+        ("vxlan_kernel", "vxlan", None, "vxlan 77 10.70.0.1-10.70.0.2"),
+    ] {
+        let path = analysis::fixture(&format!("encapsulated_{name}.pcap.gz"));
+        let evidence = analysis::evidence(&[&path], 1);
+        let pairs = evidence.connections().map(|(_, c)| (c.client().to_string(), c.server().to_string()));
+        let mut pairs: Vec<(String, String)> = pairs.collect();
+        pairs.sort();
+        assert_eq!(pairs, made(network, family), "{name}");
+        for (_, connection) in evidence.connections() {
+            let words = connection.encapsulation().unwrap_or_default();
+            assert!(words.starts_with(tunnel), "{name}: {words}");
+        }
+    }
+}

@@ -72,7 +72,14 @@ impl Sight {
         for part in parts {
             whole.append(part);
         }
-        let mute = whole.silent.difference(&whole.heard).copied().collect();
+        let mut mute = whole.silent;
+        if !mute.is_empty() {
+            let heard = evidence.workers.map(&evidence.shards, |_, shard| {
+                let speaks = |c: &Connection<'_>| c.endpoint(Side::Server).packets > 0 && mute.contains(&pair(*c));
+                shard.connections().filter(speaks).map(pair).collect::<BTreeSet<_>>()
+            });
+            heard.iter().flatten().for_each(|pair| _ = mute.remove(pair));
+        }
         Self { points: whole.points, mute }
     }
 
@@ -95,8 +102,6 @@ struct Part {
     points: BTreeMap<u16, PointSight>,
     /// Pairs of hosts with a connection that lacks the server's packets.
     silent: BTreeSet<(u16, IpAddr, IpAddr)>,
-    /// Of such pairs, those with a connection that has them.
-    heard: BTreeSet<(u16, IpAddr, IpAddr)>,
 }
 
 impl Part {
@@ -107,10 +112,6 @@ impl Part {
             part.add((number, connection.index()), connection, begins);
         }
         part.add_holes(number, shard);
-        if !part.silent.is_empty() {
-            let pairs = shard.connections().filter(|c| c.endpoint(Side::Server).packets > 0).map(pair);
-            part.heard = pairs.collect();
-        }
         part
     }
 
@@ -167,7 +168,6 @@ impl Part {
             self.points.entry(point).or_default().append(more);
         }
         self.silent.extend(other.silent);
-        self.heard.extend(other.heard);
     }
 }
 

@@ -176,10 +176,11 @@ impl Datagram {
         segment.seq = first.seq.plus(syn).plus(from.saturating_sub(*size));
         segment.payload = payload;
         segment.flags.0 &= !(Flags::SYN | Flags::RST | Flags::FIN);
-        if self.fin && !more {
+        let last = self.fin && !more;
+        if last {
             segment.flags.0 |= Flags::FIN;
         }
-        Some(segment)
+        (payload > 0 || last).then_some(segment)
     }
 
     fn collect(&mut self, fragment: &Fragment) {

@@ -239,7 +239,7 @@ pub(super) fn gre<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mu
             erspan_three(rest)
         }
         // Aruba's access points: IEEE 802.11 frames as they were on the air.
-        0x8200..=0x9000 => Some(ieee80211(rest)),
+        0x8200..=0x83ff => Some(ieee80211(rest)),
         _ => bridged(protocol, rest),
     }
 }
