@@ -73,7 +73,7 @@ fn a_part_says_what_it_left_out_and_what_that_hides() {
     let first = whole["inputs"][0]["first_packet"].as_str().unwrap();
     let early = run(&["--between", &format!("{first},{first}")]);
     assert_eq!(early["inputs"][0]["last_packet"], whole["inputs"][0]["first_packet"]);
-    assert!(count(&early, "segments") >= 1 && count(&early, "left_out") > 100);
+    assert!(count(&early, "left_out") > 100);
 }
 
 #[test]

@@ -53,8 +53,8 @@ pub struct Fragment {
 pub struct Pieces {
     /// In order of their numbers.
     pub segments: Vec<Segment>,
-    /// The first of them has just been put together from several fragments.
-    pub assembled: bool,
+    /// The control bits of a segment whose header has just been put together from several fragments.
+    pub assembled: Option<Flags>,
 }
 
 /// Datagrams of one capture point of which some fragments have come.
@@ -140,7 +140,7 @@ impl Datagram {
         } else {
             self.collect(fragment);
             if let Some((segment, size)) = self.assembled(fragment) {
-                pieces.assembled = true;
+                pieces.assembled = Some(segment.flags);
                 pieces.segments.extend(self.begin(segment, size, true));
             }
         }

@@ -340,9 +340,9 @@ impl Batch {
         let fragments = std::mem::take(&mut self.fragments);
         for fragment in &fragments {
             let pieces = reassembly.add(fragment);
-            if let (true, Some(first)) = (pieces.assembled, pieces.segments.first()) {
+            if let Some(flags) = pieces.assembled {
                 self.frames.segments += 1;
-                self.frames.flags.add(first.flags);
+                self.frames.flags.add(flags);
             }
             let (ends, filter) = ([fragment.src, fragment.dst], self.filter.clone());
             let kept = |segment: &Segment| filter.as_ref().is_none_or(|filter| filter.keeps(&Shown::of(segment, ends)));
@@ -472,14 +472,8 @@ impl<'a> Decoder<'a> {
         let (mut segment, addresses) = (found.segment, found.addresses);
         segment.at = at;
         segment.frame = frame;
-        if self.filtered {
-            let ends = match addresses {
-                thin::Addresses::V4 => [segment.src, segment.dst].map(|v4| super::ip::mapped(v4.to_be_bytes())),
-                thin::Addresses::V6(src, dst) => [src, dst],
-            };
-            if !self.batch.keeps(&segment, ends) {
-                return;
-            }
+        if self.filtered && !self.keeps_thin(&segment, &addresses) {
+            return;
         }
         self.batch.frames.segments += 1;
         if segment.flags.is_control() {
@@ -499,6 +493,15 @@ impl<'a> Decoder<'a> {
         if found.tags != 0 {
             self.tagged(frame, hash, found.tags);
         }
+    }
+
+    #[cold]
+    fn keeps_thin(&mut self, segment: &Segment, addresses: &thin::Addresses) -> bool {
+        let ends = match addresses {
+            thin::Addresses::V4 => [segment.src, segment.dst].map(|v4| super::ip::mapped(v4.to_be_bytes())),
+            thin::Addresses::V6(src, dst) => [*src, *dst],
+        };
+        self.batch.keeps(segment, ends)
     }
 
     #[cold]

@@ -129,8 +129,12 @@ pub(super) fn in_udp<'a>(udp: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &m
         GENEVE => geneve(body, src, dst, tunnel),
         GTP_U => gtp(body, src, dst, tunnel),
         TEREDO => teredo(body, src, dst, tunnel),
-        _ if u16::from_be_bytes([from1, from2]) == TEREDO => teredo(body, src, dst, tunnel),
-        _ => None,
+        // Their servers answer from these ports to any other.
+        _ => match u16::from_be_bytes([from1, from2]) {
+            TEREDO => teredo(body, src, dst, tunnel),
+            AYIYA => ayiya(body, src, dst, tunnel),
+            _ => None,
+        },
     }
 }
 
