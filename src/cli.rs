@@ -18,7 +18,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnosis::{KernelVersion, Severity, Thresholds};
-use crate::time::Span;
+use crate::segment::{Filter, FilterError};
+use crate::snapshot::moment;
+use crate::time::{Span, Time};
 
 /// Says why TCP connections fail to open, close or be reused, from packet captures.
 #[derive(Debug, Parser)]
@@ -57,6 +59,26 @@ struct Inputs {
     /// No summary and no progress.
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    part: Part,
+}
+
+/// What of the captures is looked at; the report says what was left out.
+#[derive(Args, Debug)]
+struct Part {
+    /// Only packets from or to this address.
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<IpAddr>,
+    /// Only packets from or to this port.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Only packets between two times: RFC 3339, or seconds since 1970.
+    #[arg(long, value_name = "T1,T2", value_parser = interval)]
+    between: Option<(Time, Time)>,
+    /// Only packets for which an expression holds, as in 'net 10.0.0.0/8 and not port 22': host, net, port, portrange,
+    /// src, dst, ip, ip6, tcp, icmp, syn, ack, fin, rst, psh, and, or, not and brackets.
+    #[arg(long, value_name = "EXPRESSION", value_parser = filter)]
+    filter: Option<Filter>,
 }
 
 #[derive(Args, Debug)]
@@ -196,6 +218,38 @@ impl FailOn {
 impl Analyze {
     fn thresholds(&self) -> Thresholds {
         Thresholds { msl: Span::from_secs_f64(self.msl), kernels: self.kernel.clone() }
+    }
+}
+
+impl Part {
+    fn filter(&self) -> Filter {
+        let mut filter = self.filter.clone().unwrap_or_default();
+        if let Some(host) = self.host {
+            filter.host(host);
+        }
+        if let Some(port) = self.port {
+            filter.port(port);
+        }
+        if let Some((from, until)) = self.between {
+            filter.between(from, until);
+        }
+        filter
+    }
+}
+
+fn filter(text: &str) -> Result<Filter, FilterError> {
+    let mut filter = Filter::default();
+    filter.expression(text)?;
+    Ok(filter)
+}
+
+fn interval(text: &str) -> Result<(Time, Time), String> {
+    let expected = || format!("{text:?} is not T1,T2, as in 2026-01-01T10:00:00Z,2026-01-01T10:05:00Z");
+    let (from, until) = text.split_once(',').ok_or_else(expected)?;
+    match (moment(from), moment(until)) {
+        (Some(from), Some(until)) if from <= until => Ok((from, until)),
+        (Some(_), Some(_)) => Err(format!("{text:?} ends before it begins")),
+        _ => Err(expected()),
     }
 }
 

@@ -6,7 +6,9 @@
 //! RFC 9293 sections 3.3, 3.5, 3.6 and 3.10.7; Linux holds TIME-WAIT for 60 s (`TCP_TIMEWAIT_LEN`,
 //! include/net/tcp.h), whatever 2MSL would be.
 
+mod copies;
 mod history;
+mod holes;
 mod late;
 mod record;
 mod records;
@@ -15,7 +17,9 @@ mod table;
 mod tracker;
 mod view;
 
+pub use copies::{CopiesAt, Copy};
 pub use history::{Event, History};
+pub use holes::Unseen;
 pub use late::{Late, LateAnswer, LateKind, Reset, ResetCause};
 pub use record::Record;
 pub use syn::SynFate;

@@ -5,10 +5,17 @@
 
 mod abortive_close;
 mod accept_queue_overflow;
+mod capture_dropped_packets;
+mod capture_gap;
+mod capture_inside_nat;
+mod checksum_offload;
 mod claims;
+mod clock_stepped_back;
 mod close_wait_leak;
 mod connection_refused;
+mod cut_headers;
 mod destination_unreachable;
+mod duplicated_packets;
 pub mod ephemeral_ports_exhausting;
 mod fin_unanswered;
 mod fin_wait_2_held;
@@ -20,8 +27,12 @@ mod host_limits;
 mod host_ports;
 pub(crate) mod host_stall;
 mod late_segments;
+mod limits;
+mod mid_stream;
 pub mod occupancy;
 mod old_duplicate;
+mod one_direction_only;
+mod part;
 mod per_host_paws_drop;
 mod port_usage;
 pub mod replay;
@@ -35,6 +46,7 @@ mod syn_lost;
 mod synack_lost;
 mod time_wait_assassination;
 pub mod time_wait_pressure;
+mod truncated_capture;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -59,6 +71,7 @@ use crate::evidence::hosts::HostView;
 use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
+use crate::evidence::sight::Sight;
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -129,6 +142,7 @@ pub struct Case<'a> {
     links: OnceLock<Links>,
     index: OnceLock<PairIndex>,
     occupancy: OnceLock<Occupancy>,
+    sight: OnceLock<Sight>,
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
     addresses: OnceLock<BTreeMap<IpAddr, usize>>,
@@ -190,6 +204,16 @@ pub static RULES: &[&Rule] = &[
     &host::netstat_cost::RULE,
     &host::interface_errors::RULE,
     &host::time_wait_memory::RULE,
+    &truncated_capture::RULE,
+    &cut_headers::RULE,
+    &capture_dropped_packets::RULE,
+    &one_direction_only::RULE,
+    &clock_stepped_back::RULE,
+    &capture_gap::RULE,
+    &duplicated_packets::RULE,
+    &checksum_offload::RULE,
+    &capture_inside_nat::RULE,
+    &mid_stream::RULE,
 ];
 
 /// Topics that `lastack explain` knows beside the rules.
@@ -221,6 +245,7 @@ impl<'a> Case<'a> {
             links: OnceLock::new(),
             index: OnceLock::new(),
             occupancy: OnceLock::new(),
+            sight: OnceLock::new(),
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
             addresses: OnceLock::new(),
@@ -257,6 +282,11 @@ impl<'a> Case<'a> {
     /// Ports and TIME-WAITs held over time.
     pub fn occupancy(&self) -> &Occupancy {
         self.occupancy.get_or_init(|| Occupancy::of(self))
+    }
+
+    /// What the capture could see of its connections.
+    pub fn sight(&self) -> &Sight {
+        self.sight.get_or_init(|| Sight::of(self.evidence))
     }
 
     /// The TIME-WAITs of each host over time, most first.
@@ -338,6 +368,7 @@ pub fn run_all(case: &Case<'_>) -> Verdict {
         all.found.extend(verdict.found);
         all.not_judged.extend(verdict.not_judged);
     }
+    all.not_judged.extend(part::not_judged(case));
     // Rules give their findings in a fixed order, and the sort is stable.
     all.found.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.confidence)));
     let mut numbers: Vec<(&str, usize)> = Vec::new();

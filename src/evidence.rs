@@ -12,10 +12,12 @@ pub mod hosts;
 pub mod joins;
 pub mod links;
 pub mod pairs;
+pub mod sight;
 pub mod tally;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use hashbrown::HashSet;
 
@@ -24,7 +26,7 @@ use self::hosts::HostView;
 use self::tally::Tally;
 use crate::connection::{Connection, Socket, Tracked};
 use crate::ingest::{Capture, Input, Kind, Parts, Workers};
-use crate::segment::Echo;
+use crate::segment::{Echo, Filter};
 use crate::time::Time;
 
 /// Everything that was observed and claimed.
@@ -46,6 +48,8 @@ pub struct Evidence {
     pub groups: Groups,
     /// The run's threads.
     pub workers: Workers,
+    /// What was looked at, where not everything was.
+    pub part: Option<Arc<Filter>>,
 }
 
 /// A capture point: one file, or one rotated set.
@@ -72,6 +76,7 @@ impl Evidence {
             tally: Tally::default(),
             groups: Groups::default(),
             workers: parts.workers,
+            part: parts.part,
         };
         evidence.turn_guessed_clients();
         let tallies = evidence

@@ -14,11 +14,12 @@ mod stream;
 mod text;
 mod workers;
 
-pub use inputs::{Input, Kind, Reading, read};
+pub use inputs::{Input, Kind, Reading, read, read_part};
 pub use text::Text;
 pub use workers::Workers;
 
 use std::io::Read;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -26,7 +27,7 @@ use crate::capture::pcap::Pcap;
 use crate::capture::pcapng::Pcapng;
 use crate::capture::{Blind, Format, Stop, Walked};
 use crate::connection::{Tracked, Tracker};
-use crate::segment::{Batch, Decoder, Echo, Frames, PairHasher, SHARDS};
+use crate::segment::{Batch, Decoder, Echo, Filter, Frames, PairHasher, Reassembly, SHARDS};
 
 /// Octets of a block: small enough for a core's own cache.
 const BLOCK: usize = 512 * 1024;
@@ -64,8 +65,12 @@ pub struct Pipeline<'a> {
     hasher: PairHasher,
     trackers: Vec<Tracker>,
     echoes: Vec<(u16, Echo, u64)>,
+    /// Datagrams of which some fragments have come.
+    reassembly: Reassembly,
     slots: Vec<Slot>,
     point: u16,
+    /// What is looked at, where not everything is.
+    part: Option<Arc<Filter>>,
     /// Told how many octets have been read, from time to time.
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -99,6 +104,8 @@ pub struct Parts {
     pub echoes: Vec<(u16, Echo, u64)>,
     /// The run's threads.
     pub workers: Workers,
+    /// What was looked at, where not everything was.
+    pub part: Option<Arc<Filter>>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -115,12 +122,30 @@ impl<'a> Pipeline<'a> {
         let window = (pool.current_num_threads() * 6).clamp(8, 64);
         let slots = (0..window).map(|_| Slot::default()).collect();
         let trackers = (0..SHARDS).map(|_| Tracker::default()).collect();
-        Ok(Self { pool, hasher: PairHasher::default(), trackers, echoes: Vec::new(), slots, point: 0, progress })
+        Ok(Self {
+            pool,
+            hasher: PairHasher::default(),
+            trackers,
+            echoes: Vec::new(),
+            reassembly: Reassembly::default(),
+            slots,
+            point: 0,
+            part: None,
+            progress,
+        })
+    }
+
+    /// Looks at a part only, from here on.
+    pub fn look_at(&mut self, part: Filter) {
+        let part = Arc::new(part);
+        self.slots.iter_mut().for_each(|slot| slot.batch.filter = Some(Arc::clone(&part)));
+        self.part = Some(part);
     }
 
     /// Goes on at another capture point.
     pub fn begin_point(&mut self, point: u16) {
         self.point = point;
+        self.reassembly = Reassembly::default();
         self.trackers.iter_mut().for_each(|tracker| tracker.begin_point(point));
     }
 
@@ -166,12 +191,14 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn finish(self) -> Parts {
         let shards = self.pool.install(|| self.trackers.into_par_iter().map(Tracker::finish).collect());
-        Parts { shards, echoes: self.echoes, workers: Workers(Some(self.pool)) }
+        Parts { shards, echoes: self.echoes, workers: Workers(Some(self.pool)), part: self.part }
     }
 
     /// Hands the first `filled` slots to the trackers and adds their counts.
     fn track(&mut self, filled: usize, base: u64, frames: &mut Frames) {
-        let slots = self.slots.get(..filled).unwrap_or(&[]);
+        let slots = self.slots.get_mut(..filled).unwrap_or_default();
+        slots.iter_mut().for_each(|slot| slot.batch.join(&mut self.reassembly, &self.hasher));
+        let slots = &*slots;
         let bases: Vec<u64> = slots
             .iter()
             .scan(base.saturating_add(frames.packets), |next, slot| {
@@ -181,6 +208,7 @@ impl<'a> Pipeline<'a> {
             })
             .collect();
         let trackers = &mut self.trackers;
+        let copies = trackers.iter().map(Tracker::copies).sum::<u64>();
         self.pool.install(|| {
             trackers.par_iter_mut().enumerate().for_each(|(shard, tracker)| {
                 for (slot, base) in slots.iter().zip(&bases) {
@@ -190,6 +218,7 @@ impl<'a> Pipeline<'a> {
                 }
             });
         });
+        frames.duplicates += self.trackers.iter().map(Tracker::copies).sum::<u64>().saturating_sub(copies);
         for (slot, base) in slots.iter().zip(&bases) {
             let point = self.point;
             self.echoes.extend(

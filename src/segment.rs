@@ -6,10 +6,15 @@
 //!
 //! RFC 9293 section 3.1 (header), RFC 7323 section 3.2 (Timestamps option).
 
+mod checksum;
+mod filter;
 mod flags;
+mod fragments;
 mod full;
 mod ip;
+mod labels;
 mod link;
+mod odd;
 mod options;
 mod pair;
 mod seq;
@@ -17,10 +22,14 @@ mod sink;
 mod thin;
 mod tunnel;
 
+pub use filter::{Filter, FilterError};
 pub use flags::Flags;
+pub use fragments::{Fragment, Reassembly};
+pub use labels::{LabelKind, Labels};
+pub use odd::{Clock, Leap, Noted};
 pub use pair::PairHasher;
 pub use seq::{SeqNumber, TsVal};
-pub use sink::{Batch, Decoder, Echo, FlagCounts, Frames, IcmpError, SHARDS, ShardBatch, Skips};
+pub use sink::{Batch, Decoder, Echo, FlagCounts, Frames, HEADERS_CUT, IcmpError, SHARDS, ShardBatch, Skips};
 pub use tunnel::{Tunnel, TunnelLayer};
 
 use crate::time::Time;
@@ -67,6 +76,10 @@ pub struct Segment {
     pub ttl: u8,
     /// Window scale of a SYN; 255 where absent.
     pub window_scale: u8,
+    /// Identification of the IPv4 header; 0 for IPv6.
+    pub ident: u16,
+    /// Checksum as it stands in the header: with `ident` it tells a copy from a retransmission.
+    pub checksum: u16,
 }
 
 /// What is known of a segment beside its header.
@@ -82,6 +95,10 @@ impl Marks {
     pub const ICMP_ERROR: u8 = 4;
     /// The options were cut off by a short snap length.
     pub const OPTIONS_CUT: u8 = 8;
+    /// A SYN whose checksum was left to the network card.
+    pub const CHECKSUM_OFFLOADED: u8 = 16;
+    /// A SYN whose checksum is wrong otherwise.
+    pub const CHECKSUM_WRONG: u8 = 32;
 
     /// Whether all bits of `mask` are set.
     #[must_use]

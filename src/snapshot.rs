@@ -66,6 +66,15 @@ pub use state::{StateCounts, TcpState};
 use hint::Hint;
 use text::Names;
 
+use crate::time::Time;
+
+/// A time as people and tools write it: RFC 3339, seconds since the epoch, or what `date` prints; UTC where no zone is
+/// given.
+#[must_use]
+pub fn moment(text: &str) -> Option<Time> {
+    clock::date(text).map(|(at, _)| at)
+}
+
 /// One format: how its first line looks, and what reads it from there.
 pub struct Format {
     /// Its name in `report.json`.

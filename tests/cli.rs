@@ -49,6 +49,34 @@ fn a_missing_input_outranks_the_gate() {
 }
 
 #[test]
+fn a_part_says_what_it_left_out_and_what_that_hides() {
+    let capture = path("a_recycle_on_snat.pcap");
+    let run = |part: &[&str]| {
+        let folder = folder();
+        let output = analyze(folder.path(), &[&[capture.as_str(), "--format", "json"], part].concat());
+        assert_eq!(output.status.code(), Some(0), "{part:?}: {}", text(&output.stderr));
+        report(folder.path())
+    };
+    let count = |report: &serde_json::Value, name: &str| report["inputs"][0][name].as_u64().unwrap();
+    let whole = run(&[]);
+    assert_eq!((count(&whole, "left_out"), &whole["options"]["part"]), (0, &serde_json::Value::Null));
+    let server = run(&["--host", "192.0.2.10"]);
+    assert_eq!(server["totals"]["connections"], whole["totals"]["connections"]);
+    let none = run(&["--port", "9"]);
+    assert_eq!((count(&none, "packets"), count(&none, "segments")), (count(&whole, "packets"), 0));
+    assert_eq!(count(&none, "left_out"), count(&whole, "segments"));
+    let hidden: Vec<&str> =
+        none["not_judged"].as_array().unwrap().iter().map(|n| n["rule"].as_str().unwrap()).collect();
+    assert!(hidden.contains(&"SYN001") && hidden.contains(&"TW003"), "{hidden:?}");
+    let syns = run(&["--filter", "syn and not ack"]);
+    assert_eq!(count(&syns, "segments"), whole["inputs"][0]["tcp"]["syn"].as_u64().unwrap());
+    let first = whole["inputs"][0]["first_packet"].as_str().unwrap();
+    let early = run(&["--between", &format!("{first},{first}")]);
+    assert_eq!(early["inputs"][0]["last_packet"], whole["inputs"][0]["first_packet"]);
+    assert!(count(&early, "left_out") > 100);
+}
+
+#[test]
 fn wrong_arguments_are_2_and_say_what_was_expected() {
     let capture = path("tw_reuse_sa_ts1.pcap");
     for (arguments, says) in [
@@ -57,6 +85,8 @@ fn wrong_arguments_are_2_and_say_what_was_expected() {
         (vec!["analyze", &capture, "--fail-on", "bad"], "critical, warning, info, never"),
         (vec!["analyze", &capture, "--msl", "soon"], "\"soon\" is no number of seconds"),
         (vec!["analyze", &capture, "--msl", "0"], "not between 0 and 86400"),
+        (vec!["analyze", &capture, "--filter", "port https"], "where a port is expected"),
+        (vec!["analyze", &capture, "--between", "10,5"], "is not T1,T2"),
         (vec!["analyze", &capture, "--kernel", "10.0.0.1"], "ADDRESS=VERSION"),
         (vec!["analyze", &capture, "--no-such-option"], "--no-such-option"),
         (vec!["connections", &capture, "--format", "xml"], "table, csv, jsonl"),

@@ -10,7 +10,7 @@ impl LinkType {
     pub const ETHERNET: Self = Self(1);
 
     /// What is supported, with the names that the report uses; one bit each in this order.
-    pub const ALL: [(u16, &'static str); 17] = [
+    pub const ALL: [(u16, &'static str); 30] = [
         (1, "ethernet"),
         (0, "null"),
         (101, "raw"),
@@ -28,6 +28,19 @@ impl LinkType {
         (239, "nflog"),
         (127, "ieee802.11-radiotap"),
         (105, "ieee802.11"),
+        (192, "ppi"),
+        (258, "pktap"),
+        (10, "fddi"),
+        (6, "token-ring"),
+        (7, "arcnet"),
+        (129, "arcnet-linux"),
+        (242, "ipoib"),
+        (100, "atm-rfc1483"),
+        (109, "openbsd-enc"),
+        (117, "pflog"),
+        (178, "juniper-ether"),
+        (179, "juniper-ppp"),
+        (181, "juniper-chdlc"),
     ];
 
     /// The bit that stands for it in a set of link types; the last one for all that are not supported.

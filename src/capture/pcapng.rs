@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use pcap_parser::pcapng::{
-    parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le, parse_interfacestatisticsblock_be,
-    parse_interfacestatisticsblock_le,
-};
+use pcap_parser::pcapng::{parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le};
 
 use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
 use crate::time::Time;
@@ -195,18 +192,30 @@ impl Pcapng {
         }
     }
 
+    /// The counters of drops: `isb_ifdrop` and `isb_osdrop`, 64 bits in the section's byte order.
     #[cold]
     fn statistics(&self, block: &[u8], visit: &mut impl Visit) {
-        let parsed = if self.big_endian {
-            parse_interfacestatisticsblock_be(block)
-        } else {
-            parse_interfacestatisticsblock_le(block)
-        };
-        if let Ok((_, statistics)) = parsed {
-            let count = |option: Option<Result<u64, _>>| option.and_then(Result::ok).unwrap_or(0);
-            let dropped = count(statistics.isb_ifdrop()).saturating_add(count(statistics.isb_osdrop()));
-            visit.dropped(statistics.if_id, dropped);
+        const IF_DROP: u32 = 5;
+        const OS_DROP: u32 = 7;
+        let Some(interface) = self.word(block, 8) else { return };
+        let (mut place, mut dropped) = (20, 0_u64);
+        // The last four octets repeat the block's length.
+        while let Some(head) = self.word(block, place).filter(|_| place + 8 <= block.len()) {
+            let (code, length) =
+                if self.big_endian { (head >> 16, head & 0xffff) } else { (head & 0xffff, head >> 16) };
+            match code {
+                0 => break,
+                IF_DROP | OS_DROP if length == 8 => {
+                    let (first, second) = (self.word(block, place + 4), self.word(block, place + 8));
+                    let words = first.zip(second).map(|(a, b)| if self.big_endian { (a, b) } else { (b, a) });
+                    let count = words.map_or(0, |(high, low)| u64::from(high) << 32 | u64::from(low));
+                    dropped = dropped.saturating_add(count);
+                }
+                _ => {}
+            }
+            place += 4 + (length as usize).next_multiple_of(4);
         }
+        visit.dropped(interface, dropped);
     }
 
     /// Whether blocks follow one another from `bytes` on, over `span` octets or to the end.

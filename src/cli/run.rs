@@ -11,7 +11,8 @@ use crate::{ingest, input};
 pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
     let (sources, mut errors) = input::expand(&inputs.inputs);
     let progress = Progress::new(&sources, inputs.quiet);
-    let reading = ingest::read(&sources, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
+    let reading = ingest::read_part(&sources, inputs.part.filter(), inputs.threads, &|octets| progress.at(octets))
+        .context("reading inputs")?;
     progress.finish();
     errors.extend(reading.errors);
     for argument in &inputs.inputs {

@@ -50,6 +50,8 @@ pub struct Record {
     pub(super) syn_ack_count: u8,
     /// Octets of data, bits 32 to 39.
     pub(super) bytes_high: [u8; 2],
+    /// [`Record::HOLES`], [`Record::DOUBLED`].
+    pub(super) odd: u8,
 
     // The third line: how it closed.
     /// The last copy of each side's FIN before its first ACK.
@@ -226,6 +228,11 @@ impl More {
 }
 
 impl Record {
+    /// Segments were seen beyond the next expected number.
+    pub(super) const HOLES: u8 = 1;
+    /// Copies of its packets were seen.
+    pub(super) const DOUBLED: u8 = 2;
+
     /// Exchanges client and server, where the client was a wrong guess. `WidePair`s are exchanged by their owner.
     pub(super) fn swap_sides(&mut self) {
         if !self.state.has(State::WIDE) {

@@ -5,13 +5,15 @@
 //! connection takes the short way (`plain`); SYN, FIN, RST, ICMP errors and everything around them the long
 //! one, one function an event.
 
+use super::copies::{Ahead, Copies, Recent};
+use super::holes::Holes;
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
 use super::record::{More, Record, State, WidePair};
 use super::records::Records;
 use super::syn::{SynEvent, SynFate};
 use super::table::{Table, touch};
 use super::{Event, History, Side};
-use crate::segment::{Flags, Marks, Segment, SeqNumber, ShardBatch, TsVal, Tunnel, Wide};
+use crate::segment::{Flags, Labels, Marks, Segment, SeqNumber, ShardBatch, TsVal, Tunnel, Wide};
 use crate::time::{Span, Time};
 
 /// Tracks the socket pairs of one shard.
@@ -19,6 +21,7 @@ use crate::time::{Span, Time};
 pub struct Tracker {
     table: Table,
     point: u16,
+    recent: Recent,
     tracked: Tracked,
 }
 
@@ -32,6 +35,10 @@ pub struct Tracked {
     pub(super) syns: Vec<SynEvent>,
     pub(super) resets: Vec<ResetEvent>,
     pub(super) late: Vec<LateEvent>,
+    pub(super) holes: Holes,
+    pub(super) copies: Copies,
+    /// Labels around the first packet of a record, by the record's index.
+    pub(super) labels: Vec<(u32, Labels)>,
 }
 
 /// Marks a late segment, not a SYN, as what waits for its answer.
@@ -45,11 +52,12 @@ struct Seen<'a> {
     segment: &'a Segment,
     wide: Option<Wide>,
     frame: u64,
+    ahead: Ahead<'a>,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self { table: Table::new(), point: 0, tracked: Tracked::default() }
+        Self { table: Table::new(), point: 0, recent: Recent::default(), tracked: Tracked::default() }
     }
 }
 
@@ -57,24 +65,34 @@ impl Tracker {
     /// Goes on at another capture point: no connection spans two.
     pub fn begin_point(&mut self, point: u16) {
         self.table = Table::new();
+        self.recent.clear();
         self.point = point;
     }
 
     /// Feeds one block's segments of this shard, in frame order; frames are counted on from `base`.
     pub fn feed(&mut self, batch: &ShardBatch, tunnels: &[Tunnel], base: u64) {
         let tunnels: Vec<u32> = tunnels.iter().map(|tunnel| self.tunnel(tunnel)).collect();
-        for run in batch.segments.chunks(RUN) {
+        for (run, number) in batch.segments.chunks(RUN).zip(0..) {
             self.read_ahead(run);
-            for segment in run {
+            for (place, segment) in (number * RUN..).zip(run) {
                 let wide = segment.marks.has(Marks::WIDE).then(|| resolve(segment, batch, &tunnels));
-                self.segment(&Seen { segment, wide, frame: base + u64::from(segment.frame) });
+                let ahead = Ahead { batch, place };
+                self.segment(&Seen { segment, wide, frame: base + u64::from(segment.frame), ahead });
             }
         }
+        self.recent.keep(&batch.segments);
+    }
+
+    /// Copies of packets that were passed over so far at any capture point.
+    #[must_use]
+    pub fn copies(&self) -> u64 {
+        self.tracked.copies.total()
     }
 
     /// All that was seen.
     #[must_use]
-    pub fn finish(self) -> Tracked {
+    pub fn finish(mut self) -> Tracked {
+        self.tracked.holes.settle(&self.tracked.records);
         self.tracked
     }
 
@@ -112,6 +130,17 @@ impl Tracker {
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
         let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
+            if record.brings_nothing_new(side, seen.segment) {
+                if let Some(copied) = self.recent.original(seen.segment, seen.ahead, record.is_doubled()) {
+                    record.odd |= Record::DOUBLED;
+                    return tracked.copies.add(self.point, index, seen.segment, seen.frame, copied);
+                }
+                if record.odd & Record::HOLES != 0 && seen.segment.payload > 0 {
+                    tracked.holes.fill(index, side, seen.segment);
+                }
+            } else if record.leaves_a_hole(side, seen.segment) {
+                tracked.holes.open(index, side, record, seen.segment, seen.frame);
+            }
             record.account(side, seen);
             if record.plain(side, seen.segment) {
                 tracked.old_duplicate(index, side, seen);
@@ -137,6 +166,9 @@ impl Tracker {
         if segment.marks.has(Marks::ICMP_ERROR) {
             return self.tracked.icmp_error(index, side, segment);
         }
+        if self.is_copy(index, side, seen) {
+            return;
+        }
         if self.tracked.begins_incarnation(index, side, segment) {
             let new = self.add(seen, index.saturating_add(1));
             return self.table.replace(place, segment.hash, new);
@@ -146,11 +178,19 @@ impl Tracker {
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
         let closed = record.state.has(State::CLOSED);
         let idle = segment.at.since(record.last_at);
-        record.account(side, seen);
         if segment.sequence_length() > 0 && record.is_old(side, segment) {
+            record.account(side, seen);
             record.more.set(More::STRAY);
             return tracked.old_duplicate(index, side, seen);
         }
+        if record.state.has(State::ESTABLISHED) && !segment.flags.has(Flags::RST) {
+            if record.leaves_a_hole(side, segment) {
+                tracked.holes.open(index, side, record, segment, seen.frame);
+            } else if record.odd & Record::HOLES != 0 && segment.sequence_length() > 0 {
+                tracked.holes.fill(index, side, segment);
+            }
+        }
+        record.account(side, seen);
         if segment.flags.has(Flags::RST) {
             let counted = record.state.any(State::RST | State::RST << 1);
             let answered = record.rst(side, segment);
@@ -173,10 +213,25 @@ impl Tracker {
         }
     }
 
+    /// Whether a segment is a copy of one shortly before it; then it is passed over.
+    fn is_copy(&mut self, index: u32, side: Side, seen: &Seen<'_>) -> bool {
+        let Some(record) = self.tracked.records.get_mut(index as usize) else { return false };
+        if !record.may_be_known(side, seen.segment) {
+            return false;
+        }
+        let Some(copied) = self.recent.original(seen.segment, seen.ahead, record.is_doubled()) else { return false };
+        record.odd |= Record::DOUBLED;
+        self.tracked.copies.add(self.point, index, seen.segment, seen.frame, copied);
+        true
+    }
+
     /// Adds a record for the first segment of an incarnation.
     fn add(&mut self, seen: &Seen<'_>, previous: u32) -> u32 {
         let index = u32::try_from(self.tracked.records.len()).unwrap_or(u32::MAX);
         let mut record = Record::begin(seen, self.point, previous);
+        if let Some(labels) = seen.ahead.batch.labels_of(seen.segment.frame) {
+            self.tracked.labels.push((index, labels));
+        }
         if let Some(wide) = seen.wide {
             let addresses = if sent_by_client(seen.segment) { [wide.src, wide.dst] } else { [wide.dst, wide.src] };
             record.addresses = [u32::try_from(self.tracked.wide.len()).unwrap_or(u32::MAX), 0];
@@ -442,6 +497,7 @@ impl Record {
             window_scale: u8::MAX,
             syn_ack_count: 0,
             bytes_high: [0; 2],
+            odd: 0,
             fin_at: [Time::MIN; 2],
             fin_acked_at: [Time::MIN; 2],
             fin_span: [0; 2],
@@ -503,6 +559,9 @@ impl Record {
         self.set_next(sender, segment.seq);
         if segment.flags.has(Flags::ACK) {
             self.set_next(sender.other(), segment.ack);
+            if let Some(acked) = self.acked.get_mut(sender.index()) {
+                *acked = segment.ack;
+            }
         }
         if let Some(acked) = self.acked.get_mut(sender.other().index()) {
             *acked = segment.seq;
@@ -528,6 +587,38 @@ impl Record {
             self.more.set(More::ZERO_WINDOW);
         }
         self.state.heard(side);
+    }
+
+    /// It neither goes beyond what its sender has sent before, nor acknowledges more.
+    #[inline]
+    fn brings_nothing_new(&self, side: Side, segment: &Segment) -> bool {
+        let [acked, server_acked] = self.acked;
+        let acked = if side == Side::Client { acked } else { server_acked };
+        let end = segment.seq.plus(segment.sequence_length());
+        !end.is_after(self.next_of(side)) && !segment.ack.is_after(acked)
+    }
+
+    /// Whether the capture may have shown a segment before: cheap, and true for all that it has.
+    fn may_be_known(&self, side: Side, segment: &Segment) -> bool {
+        if segment.flags.is_syn() {
+            self.state.of(State::SYN, side)
+        } else if segment.flags.is_syn_ack() {
+            self.state.of(State::SYN_ACK, side)
+        } else {
+            segment.flags.has(Flags::RST) || self.brings_nothing_new(side, segment)
+        }
+    }
+
+    const fn is_doubled(&self) -> bool {
+        self.odd & Self::DOUBLED != 0
+    }
+
+    /// It lies beyond the next expected number. What was sent shortly before the capture began leaves no hole.
+    #[inline]
+    fn leaves_a_hole(&self, side: Side, segment: &Segment) -> bool {
+        segment.seq.is_after(self.next_of(side))
+            && segment.sequence_length() > 0
+            && (self.state.of(State::DATA, side) || !self.state.has(State::CLIENT_GUESSED))
     }
 
     /// A segment of an open connection: data, or an acknowledgment. True where it is of an earlier incarnation.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::record::{More, Record, State};
 use super::{History, Side, SynFate, Tracked};
-use crate::segment::{SeqNumber, TsVal, Tunnel};
+use crate::segment::{Labels, SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
 
 /// One incarnation of a socket pair, with all that follows from what was seen of it.
@@ -369,6 +369,25 @@ impl<'a> Connection<'a> {
         self.tracked.tunnels.get((wide.tunnel as usize).checked_sub(1)?)
     }
 
+    /// VLAN tags and other labels around its first packet.
+    #[must_use]
+    pub fn labels(self) -> Option<Labels> {
+        let labels = &self.tracked.labels;
+        let place = labels.binary_search_by_key(&self.index, |(record, _)| *record).ok()?;
+        labels.get(place).map(|(_, labels)| *labels)
+    }
+
+    /// Tunnel and labels as the connection table spells them.
+    #[must_use]
+    pub fn encapsulation(self) -> Option<String> {
+        match (self.tunnel(), self.labels()) {
+            (None, None) => None,
+            (Some(tunnel), None) => Some(tunnel.to_string()),
+            (None, Some(labels)) => Some(labels.to_string()),
+            (Some(tunnel), Some(labels)) => Some(format!("{tunnel} {labels}")),
+        }
+    }
+
     /// The incarnation of the socket pair before this one.
     #[must_use]
     pub fn previous(self) -> Option<Connection<'a>> {
@@ -506,6 +525,36 @@ impl<'a> Connection<'a> {
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self.opened(), Opened::Handshake | Opened::Simultaneous | Opened::BeforeCapture)
+    }
+
+    /// The direction of which nothing was captured although it was there: the other end acknowledges what the capture
+    /// does not show, or goes on where only an answer lets it.
+    #[must_use]
+    pub fn missing_direction(self) -> Option<Side> {
+        /// Nobody sends so much without a word from the peer.
+        const UNHEARD_OF: u64 = 1 << 22;
+        let record = self.record;
+        let silent = Side::BOTH.into_iter().find(|side| record.packets.get(side.index()) == Some(&0))?;
+        let implied = silent == Side::Server && record.state.has(State::SYN_ACK_IMPLIED);
+        let goes_on = record.state.has(State::ESTABLISHED) && self.endpoint(silent.other()).bytes > UNHEARD_OF;
+        (implied || goes_on || self.unseen_tail(silent) > 0).then_some(silent)
+    }
+
+    /// The SYN-ACK was not captured, but later segments prove that there was one.
+    #[must_use]
+    pub fn answer_unseen(self) -> bool {
+        self.record.state.has(State::SYN_ACK_IMPLIED)
+    }
+
+    /// Octets behind the last one that was captured of `side`, and that its peer acknowledged.
+    #[must_use]
+    pub fn unseen_tail(self, side: Side) -> u64 {
+        /// Nobody has more under way; an acknowledgment beyond is of another incarnation, or forged.
+        const WIDEST: i32 = 1 << 26;
+        let acked = self.record.acked.get(side.other().index()).copied().unwrap_or_default();
+        let beyond = acked.ahead_of(self.next_sequence(side));
+        let known = self.record.state.has(State::ESTABLISHED) && !self.record.more.has(More::STRAY);
+        if known && beyond <= WIDEST { u64::try_from(beyond).unwrap_or(0) } else { 0 }
     }
 
     /// How it closed.

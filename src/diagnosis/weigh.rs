@@ -143,6 +143,8 @@ impl Service {
 const FEWEST: u64 = 3;
 /// A chance of independence above which nothing is said.
 const CHANCE: f64 = 1e-3;
+/// Why nothing is said of SYNs whose answers take another way.
+const MUTE: &str = "the server answers on a way that was not captured (CAP004): no SYN can be said to be unanswered";
 
 /// Weighs every pair of hosts with an unanswered SYN.
 pub(super) fn weigh_all(case: &Case<'_>) -> Vec<Service> {
@@ -162,13 +164,24 @@ pub(super) fn causes(services: &[Service]) -> BTreeMap<String, u64> {
 
 fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     let replay = case.replay(pair);
-    let paws = paws(&replay.tally(pair));
+    // Where the server's packets take another way, silence says nothing.
+    let mute = case.sight().is_mute(pair.point, pair.client, pair.server);
+    let paws = if mute { PawsVerdict::CannotTell(MUTE.to_owned()) } else { paws(&replay.tally(pair)) };
     // Clocks are told where they matter; the SYN table tells them everywhere.
     let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
     let end = case.evidence.end_of(pair.point);
     let one = |(port, syns): (u16, Vec<(&SynSeen, Prediction)>)| {
-        let service =
-            One { pair, port, syns, replay: &replay, paws: &paws, clocks: &clocks, end, tally: &case.evidence.tally };
+        let service = One {
+            pair,
+            port,
+            syns,
+            replay: &replay,
+            paws: &paws,
+            clocks: &clocks,
+            end,
+            tally: &case.evidence.tally,
+            mute,
+        };
         service.weigh(signs)
     };
     by_port(pair, &replay.predictions).into_iter().map(one).collect()
@@ -243,6 +256,8 @@ struct One<'a> {
     end: Time,
     /// What passed between all clients and servers.
     tally: &'a crate::evidence::tally::Tally,
+    /// Not one packet of the server was captured, although it answers.
+    mute: bool,
 }
 
 impl One<'_> {
@@ -264,9 +279,11 @@ impl One<'_> {
         let judged: Vec<&SynSeen> = self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn).collect();
         let whole = judged.len() == self.syns.len();
         let judged_attempts = if whole { Cow::Borrowed(all) } else { Cow::Owned(attempts_of(&judged)) };
+        let judged = if self.mute { Vec::new() } else { judged };
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
         let always = || filter::always(all, self.tally, self.pair.client, server);
         let filter = if overflow.is_some() { None } else { filter::detect(&judged_attempts).or_else(always) };
+        let filter = filter.filter(|_| !self.mute);
         let other = overflow.is_some() || filter.is_some();
         let loss = if other { None } else { loss::detect(&judged, &judged_attempts) };
         // A close before the capture may explain the same SYNs.
@@ -283,7 +300,8 @@ impl One<'_> {
                     loss: loss.is_some(),
                 };
                 let remembered = (prediction == Prediction::Drop).then(|| self.replay.remembered_at(syn.at)).flatten();
-                Unanswered { syn: *syn, cause: second.cause(holds, prediction), remembered }
+                let cause = if self.mute { Cause::Undecided } else { second.cause(holds, prediction) };
+                Unanswered { syn: *syn, cause, remembered }
             })
             .collect();
         (service.overflow, service.filter, service.loss) = (overflow, filter, loss);

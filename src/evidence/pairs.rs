@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Range;
 
+pub use copies::{Translated, TranslatedSyn, translated};
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 

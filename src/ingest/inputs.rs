@@ -9,6 +9,7 @@ use super::text::{self, Text};
 use super::{Capture, NoThreads, Parts, Pipeline};
 use crate::error::Error;
 use crate::input::{EXPECTED, Opened, Source};
+use crate::segment::Filter;
 
 /// One input and what it came to.
 #[derive(Clone, Debug)]
@@ -49,7 +50,23 @@ pub struct Reading {
 /// # Errors
 /// If the operating system refuses the threads. What cannot be read is told in [`Reading::errors`].
 pub fn read(sources: &[Source], threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Result<Reading, NoThreads> {
+    read_part(sources, Filter::default(), threads, progress)
+}
+
+/// As [`read`], but looks at a part of the captures only.
+///
+/// # Errors
+/// If the operating system refuses the threads.
+pub fn read_part(
+    sources: &[Source],
+    part: Filter,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Reading, NoThreads> {
     let mut pipeline = Pipeline::new(threads, progress)?;
+    if !part.is_empty() {
+        pipeline.look_at(part);
+    }
     let (mut inputs, mut errors, mut points) = (Vec::new(), Vec::new(), 0);
     for source in sources {
         pipeline.begin_point(points);

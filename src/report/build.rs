@@ -45,7 +45,12 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
 fn options(case: &Case<'_>) -> BTreeMap<&'static str, serde_json::Value> {
     let kernels: BTreeMap<String, String> =
         case.thresholds.kernels.iter().map(|(ip, version)| (ip.to_string(), version.to_string())).collect();
-    BTreeMap::from([("msl_s", case.thresholds.msl.secs().into()), ("kernels", serde_json::json!(kernels))])
+    let part = case.evidence.part.as_ref().map(|part| part.words());
+    BTreeMap::from([
+        ("part", serde_json::json!(part)),
+        ("msl_s", case.thresholds.msl.secs().into()),
+        ("kernels", serde_json::json!(kernels)),
+    ])
 }
 
 fn links(case: &Case<'_>) -> Vec<Link> {
@@ -184,6 +189,7 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
     CaptureFacts {
         point: format!("p{}", capture.point + 1),
         packets: frames.packets,
+        left_out: frames.left_out,
         segments: frames.segments,
         slow_path: frames.slow_path,
         first_packet: some(frames.first_at, frames.packets),
@@ -196,7 +202,7 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
             fin: frames.flags.fin,
             rst: frames.flags.rst,
         },
-        duplicates: 0,
+        duplicates: frames.duplicates,
         skipped: skipped.chain(odd).collect(),
         truncated: capture.truncated.clone(),
     }

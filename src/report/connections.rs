@@ -33,7 +33,7 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("conn", |row, out| put(out, row.number)),
         ("point", |row, out| put_with(out, "p", u64::from(row.connection.point()) + 1)),
         ("input", |row, out| put_with(out, "i", row.located(row.connection.first().0).0 as u64 + 1)),
-        ("tunnel", |row, out| put_some(out, row.connection.tunnel())),
+        ("tunnel", |row, out| put_some(out, row.connection.encapsulation())),
         ("incarnation", |row, out| put(out, row.incarnation)),
         ("client_ip", |row, out| put(out, row.connection.client().ip)),
         ("client_port", |row, out| put(out, row.connection.client().port)),

@@ -83,7 +83,9 @@ pub struct CaptureFacts {
     pub point: String,
     /// Frames read.
     pub packets: u64,
-    /// TCP segments among them.
+    /// Frames that `--host`, `--port`, `--between` or `--filter` left out.
+    pub left_out: u64,
+    /// TCP segments among those that were kept.
     pub segments: u64,
     /// Packets that took the complete decode path instead of the thin one.
     pub slow_path: u64,

@@ -7,7 +7,7 @@ use etherparse::TcpHeaderSlice;
 
 use super::sink::Skip;
 use super::tunnel;
-use super::{Echo, Marks, Segment, SeqNumber, Tunnel, ip};
+use super::{Echo, Flags, Fragment, LabelKind, Marks, Segment, SeqNumber, Tunnel, checksum, ip};
 use crate::capture::LinkType;
 use crate::time::Time;
 
@@ -17,6 +17,8 @@ pub(super) enum Found {
     Segment { segment: Segment, src: [u8; 16], dst: [u8; 16], tunnel: Tunnel },
     /// An echo request or reply.
     Echo(Echo),
+    /// A part of a datagram that carries TCP.
+    Fragment(Fragment),
     /// Neither.
     Nothing(Skip),
 }
@@ -33,6 +35,8 @@ pub(super) enum Layer<'a> {
     Other,
 }
 
+const TCP: u8 = 6;
+
 /// More nesting than any network has; an endless loop is impossible, since every layer takes octets.
 const DEEPEST: usize = 24;
 
@@ -48,9 +52,15 @@ pub(super) fn decode(link: LinkType, bytes: &[u8], original: u32) -> Found {
             Layer::EtherType(kind, rest) => ether_type(kind, rest, &mut tunnel),
             Layer::Ppp(rest) => ppp(rest),
             Layer::Ip(rest) => match datagram(rest, cut) {
-                Ok(datagram) => match inside(&datagram, &mut tunnel) {
-                    Inner::Layer(next) => next,
-                    Inner::Found(found) => return found.with_tunnel(tunnel),
+                Ok(datagram) => match datagram.fragment {
+                    Some(part) if datagram.protocol == TCP => {
+                        return Found::Fragment(fragment(&datagram, part, tunnel));
+                    }
+                    Some(part) if part.offset > 0 => return Found::Nothing(Skip::Fragment),
+                    _ => match inside(&datagram, &mut tunnel) {
+                        Inner::Layer(next) => next,
+                        Inner::Found(found) => return found.with_tunnel(tunnel),
+                    },
                 },
                 Err(skip) => return Found::Nothing(skip),
             },
@@ -85,11 +95,26 @@ fn ether_type<'a>(kind: u16, rest: &'a [u8], around: &mut Tunnel) -> Layer<'a> {
         0x0800 | 0x86dd => Layer::Ip(rest),
         0x8100 | 0x88a8 | 0x9100 => match rest.split_first_chunk::<4>() {
             Some((&[t1, t2, k1, k2], after)) => {
-                around.label("vlan", u32::from(u16::from_be_bytes([t1, t2]) & 0x0fff));
+                around.label(LabelKind::Vlan, u32::from(u16::from_be_bytes([t1, t2]) & 0x0fff));
                 Layer::EtherType(u16::from_be_bytes([k1, k2]), after)
             }
             None => Layer::Cut,
         },
+        // IEEE 802.1BR and Cisco's VN-Tag: a tag of four octets before the next EtherType.
+        0x8926 => match rest.split_first_chunk::<6>() {
+            Some((&[_, _, _, _, k1, k2], after)) => Layer::EtherType(u16::from_be_bytes([k1, k2]), after),
+            None => Layer::Cut,
+        },
+        // IEEE 802.1ah: the service of a provider's backbone, 24 bits, then the customer's frame.
+        0x88e7 => match rest.split_first_chunk::<4>() {
+            Some((&[_, i1, i2, i3], frame)) => {
+                around.label(LabelKind::Isid, u32::from_be_bytes([0, i1, i2, i3]));
+                Layer::Ethernet(frame)
+            }
+            None => Layer::Cut,
+        },
+        // Cisco FabricPath: a forwarding tag, then the frame.
+        0x8903 => rest.get(2..).map_or(Layer::Cut, Layer::Ethernet),
         0x8847 | 0x8848 => tunnel::mpls(rest, around),
         0x8864 => tunnel::pppoe(rest, around),
         // Cisco HDLC and PPP over GRE give PPP's protocol numbers a frame of their own.
@@ -109,12 +134,42 @@ fn ppp(bytes: &[u8]) -> Layer<'_> {
     }
 }
 
-/// An IP datagram, or its first fragment, with its extension headers behind us.
+/// Which part of a datagram a fragment is.
+#[derive(Clone, Copy)]
+struct Part {
+    id: u32,
+    offset: u32,
+    more: bool,
+}
+
+fn fragment(datagram: &Datagram<'_>, part: Part, tunnel: Tunnel) -> Fragment {
+    let room = 60_usize.saturating_sub(part.offset as usize);
+    Fragment {
+        at: Time::default(),
+        frame: 0,
+        src: datagram.src,
+        dst: datagram.dst,
+        tunnel,
+        id: part.id,
+        offset: part.offset,
+        more: part.more,
+        length: datagram.length,
+        ttl: datagram.ttl,
+        head: datagram.payload.get(..room).unwrap_or(datagram.payload).to_vec(),
+    }
+}
+
+/// An IP datagram, or a fragment of one, with its extension headers behind us.
 struct Datagram<'a> {
     src: [u8; 16],
     dst: [u8; 16],
     ttl: u8,
+    /// Identification; 0 for IPv6.
+    ident: u16,
+    /// It is whole and its addresses are those of both ends, so that a checksum can be held against it.
+    whole: bool,
     protocol: u8,
+    fragment: Option<Part>,
     payload: &'a [u8],
     /// Octets of payload by the IP header.
     length: u32,
@@ -131,15 +186,13 @@ fn datagram(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
 
 fn ipv4(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
     let fixed = bytes.first_chunk::<20>().ok_or(Skip::Cut)?;
-    let [first, _, l1, l2, _, _, f1, f2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] = *fixed;
+    let [first, _, l1, l2, i1, i2, f1, f2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] = *fixed;
     let header = usize::from(first & 0x0f) * 4;
     if header < 20 {
         return Err(Skip::Malformed);
     }
     let all = bytes.get(header..).ok_or(Skip::Cut)?;
-    if u16::from_be_bytes([f1, f2]) & 0x1fff != 0 {
-        return Err(Skip::Fragment);
-    }
+    let fragment = u16::from_be_bytes([f1, f2]) & 0x3fff;
     let length = match usize::from(u16::from_be_bytes([l1, l2])) {
         // Segmentation offload leaves the total length zero: the frame's own length counts.
         0 => all.len() as u64 + cut,
@@ -147,7 +200,19 @@ fn ipv4(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
     };
     let payload = all.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(all);
     let (src, dst) = tunnel::mapped_pair([s1, s2, s3, s4], [d1, d2, d3, d4]);
-    Ok(Datagram { src, dst, ttl, protocol, payload, length: u32::try_from(length).unwrap_or(u32::MAX) })
+    let ident = u16::from_be_bytes([i1, i2]);
+    // Options may carry the route, and with it another destination.
+    let whole = fragment == 0 && header == 20;
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    let mut datagram = Datagram { src, dst, ttl, ident, whole, protocol, fragment: None, payload, length };
+    if fragment != 0 {
+        let offset = u32::from(fragment & 0x1fff) * 8;
+        datagram.fragment = Some(Part { id: u32::from(ident), offset, more: fragment & 0x2000 != 0 });
+    }
+    if fragment & 0x1fff == 0 {
+        extension_headers(&mut datagram, &[AUTHENTICATION])?;
+    }
+    Ok(datagram)
 }
 
 fn ipv6(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
@@ -164,23 +229,30 @@ fn ipv6(bytes: &[u8], cut: u64) -> Result<Datagram<'_>, Skip> {
         src: *src,
         dst: *dst,
         ttl: hops,
+        ident: 0,
+        whole: true,
         protocol: next,
+        fragment: None,
         payload,
         length: u32::try_from(length).unwrap_or(u32::MAX),
     };
-    extension_headers(&mut datagram)?;
+    extension_headers(&mut datagram, &[0, 43, 60, 135, 139, 140, FRAGMENT, AUTHENTICATION])?;
     Ok(datagram)
 }
 
-/// RFC 8200 section 4: hop-by-hop, routing, fragment, destination options, and AH.
-fn extension_headers(datagram: &mut Datagram<'_>) -> Result<(), Skip> {
-    const FRAGMENT: u8 = 44;
-    const AUTHENTICATION: u8 = 51;
-    while matches!(datagram.protocol, 0 | 43 | 60 | 135 | 139 | 140 | FRAGMENT | AUTHENTICATION) {
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+
+/// RFC 8200 section 4: hop-by-hop, routing, fragment, destination options; and AH (RFC 4302 section 2), in IPv4 as well.
+fn extension_headers(datagram: &mut Datagram<'_>, known: &[u8]) -> Result<(), Skip> {
+    while known.contains(&datagram.protocol) {
+        datagram.whole = false;
         let &[next, length, o1, o2] = datagram.payload.first_chunk::<4>().ok_or(Skip::Cut)?;
         let size = match datagram.protocol {
-            FRAGMENT if u16::from_be_bytes([o1, o2]) & 0xfff8 != 0 => return Err(Skip::Fragment),
-            FRAGMENT => 8,
+            FRAGMENT => {
+                datagram.fragment = part(datagram.payload, u16::from_be_bytes([o1, o2]))?;
+                8
+            }
             AUTHENTICATION => (usize::from(length) + 2) * 4,
             _ => (usize::from(length) + 1) * 8,
         };
@@ -188,8 +260,18 @@ fn extension_headers(datagram: &mut Datagram<'_>) -> Result<(), Skip> {
         datagram.payload = datagram.payload.get(size..).ok_or(Skip::Cut)?;
         datagram.length =
             datagram.length.checked_sub(u32::try_from(size).unwrap_or(u32::MAX)).ok_or(Skip::Malformed)?;
+        if datagram.fragment.is_some_and(|part| part.offset > 0) {
+            break; // the headers behind it stand in the first fragment
+        }
     }
     Ok(())
+}
+
+/// RFC 8200 section 4.5; a fragment that is the whole datagram is none (RFC 6946).
+fn part(header: &[u8], field: u16) -> Result<Option<Part>, Skip> {
+    let id = header.get(4..).and_then(|rest| rest.first_chunk::<4>()).ok_or(Skip::Cut)?;
+    let part = Part { id: u32::from_be_bytes(*id), offset: u32::from(field & 0xfff8), more: field & 1 != 0 };
+    Ok((part.offset > 0 || part.more).then_some(part))
 }
 
 enum Inner<'a> {
@@ -200,7 +282,6 @@ enum Inner<'a> {
 fn inside<'a>(datagram: &Datagram<'a>, around: &mut Tunnel) -> Inner<'a> {
     const ICMP: u8 = 1;
     const IP_IN_IP: u8 = 4;
-    const TCP: u8 = 6;
     const UDP: u8 = 17;
     const IPV6_IN_IP: u8 = 41;
     const GRE: u8 = 47;
@@ -230,9 +311,26 @@ fn tcp(datagram: &Datagram<'_>) -> Found {
         Err(_) => ip::cut_segment(datagram.payload, datagram.length, datagram.ttl),
     };
     match segment {
-        Some(segment) => Found::Segment { segment, src: datagram.src, dst: datagram.dst, tunnel: Tunnel::default() },
+        Some(mut segment) => {
+            segment.ident = datagram.ident;
+            if segment.flags.has(Flags::SYN) && datagram.whole {
+                segment.marks.0 |= sum(datagram);
+            }
+            Found::Segment { segment, src: datagram.src, dst: datagram.dst, tunnel: Tunnel::default() }
+        }
         None if datagram.payload.len() < 20 => Found::Nothing(Skip::Cut),
         None => Found::Nothing(Skip::Malformed),
+    }
+}
+
+/// The marks of a SYN's checksum, whose pseudo-header has the addresses in their own family.
+fn sum(datagram: &Datagram<'_>) -> u8 {
+    let (src, dst) = (&datagram.src, &datagram.dst);
+    match (ip::as_v4(src), ip::as_v4(dst)) {
+        (Some(src), Some(dst)) => {
+            checksum::marks(&src.to_be_bytes(), &dst.to_be_bytes(), datagram.payload, datagram.length)
+        }
+        _ => checksum::marks(src, dst, datagram.payload, datagram.length),
     }
 }
 
@@ -272,7 +370,7 @@ fn quoted_segment(quoted: &[u8], kind: u8, code: u8) -> Found {
     let Some(&[s1, s2, d1, d2, q1, q2, q3, q4]) = inner.payload.first_chunk::<8>() else {
         return Found::Nothing(Skip::NotTcp);
     };
-    if inner.protocol != 6 {
+    if inner.protocol != TCP || inner.fragment.is_some_and(|part| part.offset > 0) {
         return Found::Nothing(Skip::NotTcp);
     }
     let segment = Segment {

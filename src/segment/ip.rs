@@ -39,6 +39,7 @@ pub(crate) fn segment(tcp: &TcpHeaderSlice<'_>, length: u32, ttl: u8) -> Segment
         flags: Flags(tcp.slice().get(13).copied().unwrap_or(0)),
         ttl,
         window_scale: u8::MAX,
+        checksum: tcp.checksum(),
         ..Segment::default()
     };
     read_options(&mut segment, tcp.options());

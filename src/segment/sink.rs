@@ -3,21 +3,28 @@
 //! A [`Batch`] is filled by one thread from one block of a capture and read by the trackers afterwards; its
 //! buffers are used again, so that the hot path allocates nothing once they have grown.
 
+use std::sync::Arc;
+
 use crate::capture::{LinkType, Visit};
 use crate::time::Time;
 
+use super::filter::Shown;
 use super::full::{self, Found};
-use super::{Flags, Marks, PairHasher, Segment, Tunnel, Wide, thin};
+use super::odd::{Clock, Noted};
+use super::{Filter, Flags, Fragment, LabelKind, Labels, Marks, PairHasher, Reassembly, Segment, Tunnel, Wide, thin};
 
 /// Trackers run side by side on this many shards; no result depends on the number.
 pub const SHARDS: usize = 16;
+
+/// The reason of frames whose TCP header was cut off.
+pub const HEADERS_CUT: &str = "headers cut by the snap length";
 
 /// Why a frame gave no segment, in the order in which the report lists them.
 const REASONS: [&str; Skips::COUNT] = [
     "not IP",
     "IP, but neither TCP nor ICMP",
     "link type not supported",
-    "headers cut by the snap length",
+    HEADERS_CUT,
     "malformed header",
     "fragment without a TCP header",
     "layers nested too deep",
@@ -116,7 +123,9 @@ impl FlagCounts {
 pub struct Frames {
     /// Frames read.
     pub packets: u64,
-    /// TCP segments among them.
+    /// Frames that a filter left out.
+    pub left_out: u64,
+    /// TCP segments among those that were kept.
     pub segments: u64,
     /// Packets that took the complete decode path.
     pub slow_path: u64,
@@ -124,12 +133,20 @@ pub struct Frames {
     pub first_at: Time,
     /// The latest time; [`Time::MIN`] where there is none.
     pub last_at: Time,
-    /// The time of the last frame, to notice a clock that steps back.
-    pub previous_at: Time,
-    /// Frames whose time lies before that of the frame ahead of them by more than a second.
-    pub steps_back: u64,
+    /// The time of the first frame and that of the last one, to notice what a clock does between two batches.
+    pub ends_at: [Time; 2],
+    /// Steps back and gaps between neighbouring frames.
+    pub clock: Clock,
     /// SYNs whose options were cut off, so that their timestamps are unknown.
-    pub options_cut: u64,
+    pub syn_options_cut: Noted,
+    /// Other segments whose options were cut off.
+    pub options_cut: Noted,
+    /// SYNs that still lack the checksum that the network card was to fill in.
+    pub checksum_offloaded: Noted,
+    /// SYNs with a checksum that is neither right nor left to the network card.
+    pub checksum_wrong: Noted,
+    /// Segments that are copies of others; the trackers tell.
+    pub duplicates: u64,
     /// Counts by flags.
     pub flags: FlagCounts,
     /// What was passed over.
@@ -146,13 +163,18 @@ impl Default for Frames {
     fn default() -> Self {
         Self {
             packets: 0,
+            left_out: 0,
             segments: 0,
             slow_path: 0,
             first_at: Time::MAX,
             last_at: Time::MIN,
-            previous_at: Time::MIN,
-            steps_back: 0,
-            options_cut: 0,
+            ends_at: [Time::MIN; 2],
+            clock: Clock::default(),
+            syn_options_cut: Noted::default(),
+            options_cut: Noted::default(),
+            checksum_offloaded: Noted::default(),
+            checksum_wrong: Noted::default(),
+            duplicates: 0,
             flags: FlagCounts::default(),
             skips: Skips::default(),
             link_types: 0,
@@ -165,17 +187,32 @@ impl Default for Frames {
 impl Frames {
     /// Adds what came later in the same capture.
     pub fn append(&mut self, later: &Self) {
-        self.skips.append(&later.skips, self.packets);
+        let base = self.packets;
+        self.skips.append(&later.skips, base);
+        for (noted, more) in [
+            (&mut self.syn_options_cut, later.syn_options_cut),
+            (&mut self.options_cut, later.options_cut),
+            (&mut self.checksum_offloaded, later.checksum_offloaded),
+            (&mut self.checksum_wrong, later.checksum_wrong),
+        ] {
+            noted.append(more, base);
+        }
+        self.clock.append(&later.clock, base);
+        let ([_, previous], [next, _]) = (self.ends_at, later.ends_at);
+        if base > 0 && later.packets > 0 && Clock::strays(previous, next) {
+            self.clock.note(previous, next, base);
+        }
         self.packets += later.packets;
+        self.left_out += later.left_out;
         self.segments += later.segments;
         self.slow_path += later.slow_path;
         self.first_at = self.first_at.min(later.first_at);
         self.last_at = self.last_at.max(later.last_at);
         if later.packets > 0 {
-            self.previous_at = later.previous_at;
+            let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
+            (*first, *last) = (if base == 0 { later_first } else { *first }, later_last);
         }
-        self.steps_back += later.steps_back;
-        self.options_cut += later.options_cut;
+        self.duplicates += later.duplicates;
         self.flags.append(&later.flags);
         self.link_types |= later.link_types;
         for (interface, packets) in &later.dropped {
@@ -189,7 +226,7 @@ impl Frames {
     /// Packets that the capturing side says it dropped on all interfaces.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().map(|(_, packets)| packets).sum()
+        self.dropped.iter().fold(0, |sum, (_, packets)| sum.saturating_add(*packets))
     }
 
     /// The counters of a capture only grow; the last one counts.
@@ -197,6 +234,15 @@ impl Frames {
         match self.dropped.iter_mut().find(|(known, _)| *known == interface) {
             Some((_, count)) => *count = packets,
             None => self.dropped.push((interface, packets)),
+        }
+    }
+
+    #[cold]
+    fn note_checksum(&mut self, marks: Marks, frame: u32) {
+        if marks.has(Marks::CHECKSUM_OFFLOADED) {
+            self.checksum_offloaded.add(u64::from(frame));
+        } else if marks.has(Marks::CHECKSUM_WRONG) {
+            self.checksum_wrong.add(u64::from(frame));
         }
     }
 
@@ -215,6 +261,17 @@ pub struct ShardBatch {
     pub segments: Vec<Segment>,
     /// Addresses that do not fit into a segment.
     pub wides: Vec<Wide>,
+    /// Labels around segments, by their frames.
+    pub labels: Vec<(u32, Labels)>,
+}
+
+impl ShardBatch {
+    /// The labels around the segment of a frame.
+    #[must_use]
+    pub fn labels_of(&self, frame: u32) -> Option<Labels> {
+        let place = self.labels.binary_search_by_key(&frame, |(frame, _)| *frame).ok()?;
+        self.labels.get(place).map(|(_, labels)| *labels)
+    }
 }
 
 /// One ICMP or ICMPv6 echo request or reply.
@@ -256,8 +313,12 @@ pub struct Batch {
     pub tunnels: Vec<Tunnel>,
     /// Echo requests and replies, in frame order.
     pub echoes: Vec<Echo>,
+    /// Parts of datagrams that carry TCP, in frame order: [`Batch::join`] makes segments of them.
+    pub fragments: Vec<Fragment>,
     /// Counts.
     pub frames: Frames,
+    /// What is looked at; everything where there is none.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl Batch {
@@ -266,10 +327,57 @@ impl Batch {
         for shard in &mut self.shards {
             shard.segments.clear();
             shard.wides.clear();
+            shard.labels.clear();
         }
         self.tunnels.clear();
         self.echoes.clear();
+        self.fragments.clear();
         self.frames = Frames::default();
+    }
+
+    /// Makes segments of the fragments; `reassembly` has seen those of all batches before.
+    pub fn join(&mut self, reassembly: &mut Reassembly, hasher: &PairHasher) {
+        let fragments = std::mem::take(&mut self.fragments);
+        for fragment in &fragments {
+            let pieces = reassembly.add(fragment);
+            if let Some(flags) = pieces.assembled {
+                self.frames.segments += 1;
+                self.frames.flags.add(flags);
+            }
+            let (ends, filter) = ([fragment.src, fragment.dst], self.filter.clone());
+            let kept = |segment: &Segment| filter.as_ref().is_none_or(|filter| filter.keeps(&Shown::of(segment, ends)));
+            let mut decoder = Decoder { hasher, batch: self, thin: false, filtered: false };
+            for segment in pieces.segments.into_iter().filter(kept) {
+                decoder.place(segment, fragment.src, fragment.dst, &fragment.tunnel);
+            }
+        }
+        if !fragments.is_empty() {
+            for shard in &mut self.shards {
+                // Stable, so that parts of one frame keep their order.
+                shard.segments.sort_by_key(|segment| segment.frame);
+                shard.labels.sort_by_key(|(frame, _)| *frame);
+            }
+        }
+    }
+
+    /// Whether a frame lies outside the interval that is looked at; then it is counted.
+    #[cold]
+    fn leaves_out(&mut self, at: Time) -> bool {
+        let out = self.filter.as_ref().is_some_and(|filter| !filter.covers(at));
+        self.frames.left_out += u64::from(out);
+        out
+    }
+
+    #[cold]
+    fn keeps(&mut self, segment: &Segment, ends: [[u8; 16]; 2]) -> bool {
+        self.keeps_shown(&Shown::of(segment, ends))
+    }
+
+    /// Whether a packet is looked at; if not, it is counted.
+    fn keeps_shown(&mut self, shown: &Shown) -> bool {
+        let kept = self.filter.as_ref().is_none_or(|filter| filter.keeps(shown));
+        self.frames.left_out += u64::from(!kept);
+        kept
     }
 
     fn push(&mut self, segment: Segment) {
@@ -280,7 +388,7 @@ impl Batch {
     }
 
     fn tunnel(&mut self, tunnel: &Tunnel) -> u32 {
-        // Labels alone tell nothing apart, and the thin path does not see them.
+        // Labels alone tell nothing apart.
         if tunnel.identity_is_empty() {
             return 0;
         }
@@ -299,13 +407,16 @@ pub struct Decoder<'a> {
     hasher: &'a PairHasher,
     batch: &'a mut Batch,
     thin: bool,
+    /// The batch has a filter.
+    filtered: bool,
 }
 
 impl<'a> Decoder<'a> {
     /// Decodes into `batch`, which is emptied first.
     pub fn new(hasher: &'a PairHasher, batch: &'a mut Batch) -> Self {
         batch.clear();
-        Self { hasher, batch, thin: true }
+        let filtered = batch.filter.is_some();
+        Self { hasher, batch, thin: true, filtered }
     }
 
     /// Sends every packet down the complete path, so that both can be compared.
@@ -322,10 +433,20 @@ impl<'a> Decoder<'a> {
         #[allow(clippy::cast_possible_truncation)]
         let frame = frames.packets as u32; // a batch is far smaller than 2^32 frames
         frames.packets += 1;
+        if self.filtered && self.batch.leaves_out(at) {
+            return;
+        }
+        let frames = &mut self.batch.frames;
         frames.first_at = frames.first_at.min(at);
         frames.last_at = frames.last_at.max(at);
-        frames.steps_back += u64::from(at.0.saturating_add(1_000_000_000) < frames.previous_at.0);
-        frames.previous_at = at;
+        let [first, previous] = &mut frames.ends_at;
+        if Clock::strays(*previous, at) {
+            match frame {
+                0 => *first = at,
+                _ => frames.clock.note(*previous, at, u64::from(frame)),
+            }
+        }
+        *previous = at;
         frames.link_types |= link.bit();
         if self.thin
             && link == LinkType::ETHERNET
@@ -351,16 +472,50 @@ impl<'a> Decoder<'a> {
         let (mut segment, addresses) = (found.segment, found.addresses);
         segment.at = at;
         segment.frame = frame;
+        if self.filtered && !self.keeps_thin(&segment, &addresses) {
+            return;
+        }
         self.batch.frames.segments += 1;
         if segment.flags.is_control() {
             self.batch.frames.flags.add(segment.flags);
+            if segment.marks.0 & (Marks::CHECKSUM_OFFLOADED | Marks::CHECKSUM_WRONG) != 0 {
+                self.batch.frames.note_checksum(segment.marks, frame);
+            }
         }
-        match addresses {
+        let hash = match addresses {
             thin::Addresses::V4 => {
                 segment.hash = self.hasher.narrow(segment.src, segment.src_port, segment.dst, segment.dst_port);
                 self.batch.push(segment);
+                segment.hash
             }
             thin::Addresses::V6(src, dst) => self.push_wide(segment, Wide { src, dst, tunnel: 0 }, 0),
+        };
+        if found.tags != 0 {
+            self.tagged(frame, hash, found.tags);
+        }
+    }
+
+    #[cold]
+    fn keeps_thin(&mut self, segment: &Segment, addresses: &thin::Addresses) -> bool {
+        let ends = match addresses {
+            thin::Addresses::V4 => [segment.src, segment.dst].map(|v4| super::ip::mapped(v4.to_be_bytes())),
+            thin::Addresses::V6(src, dst) => [*src, *dst],
+        };
+        self.batch.keeps(segment, ends)
+    }
+
+    #[cold]
+    fn tagged(&mut self, frame: u32, hash: u32, tags: u32) {
+        let mut labels = Labels::default();
+        for tag in [tags >> 16, tags & 0xffff].into_iter().filter(|tag| tag & 0x8000 != 0) {
+            labels.add(LabelKind::Vlan, tag & 0x0fff);
+        }
+        self.label(frame, hash, labels);
+    }
+
+    fn label(&mut self, frame: u32, hash: u32, labels: Labels) {
+        if let Some(shard) = self.batch.shards.get_mut(hash as usize >> 28) {
+            shard.labels.push((frame, labels));
         }
     }
 
@@ -371,39 +526,67 @@ impl<'a> Decoder<'a> {
             Found::Segment { mut segment, src, dst, tunnel } => {
                 segment.at = at;
                 segment.frame = frame;
+                if self.filtered && !self.batch.keeps(&segment, [src, dst]) {
+                    return;
+                }
                 if !segment.marks.has(Marks::ICMP_ERROR) {
                     self.batch.frames.segments += 1;
                     self.batch.frames.flags.add(segment.flags);
-                    self.batch.frames.options_cut +=
-                        u64::from(segment.marks.has(Marks::OPTIONS_CUT) && segment.flags.is_syn());
+                    self.batch.frames.note_checksum(segment.marks, frame);
+                    if segment.marks.has(Marks::OPTIONS_CUT) {
+                        let frames = &mut self.batch.frames;
+                        let syn = segment.flags.has(Flags::SYN);
+                        let noted = if syn { &mut frames.syn_options_cut } else { &mut frames.options_cut };
+                        noted.add(u64::from(frame));
+                    }
                 }
                 self.place(segment, src, dst, &tunnel);
             }
             Found::Echo(mut echo) => {
                 echo.at = at;
                 echo.frame = frame;
-                self.batch.echoes.push(echo);
+                if !self.filtered || self.batch.keeps_shown(&Shown::bare([echo.src, echo.dst])) {
+                    self.batch.echoes.push(echo);
+                }
+            }
+            Found::Fragment(mut fragment) => {
+                fragment.at = at;
+                fragment.frame = frame;
+                match fragment.segment() {
+                    Some((segment, _)) => {
+                        self.batch.frames.segments += 1;
+                        self.batch.frames.flags.add(segment.flags);
+                    }
+                    None => self.batch.frames.skips.add(Skip::Fragment, u64::from(frame)),
+                }
+                self.batch.fragments.push(fragment);
             }
             Found::Nothing(reason) => self.batch.frames.skips.add(reason, u64::from(frame)),
         }
     }
 
     fn place(&mut self, mut segment: Segment, src: [u8; 16], dst: [u8; 16], tunnel: &Tunnel) {
-        match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
+        let frame = segment.frame;
+        let hash = match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
             (Some(src), Some(dst), true) => {
                 segment.src = src;
                 segment.dst = dst;
                 segment.hash = self.hasher.narrow(src, segment.src_port, dst, segment.dst_port);
                 self.batch.push(segment);
+                segment.hash
             }
             _ => {
                 let index = self.batch.tunnel(tunnel);
-                self.push_wide(segment, Wide { src, dst, tunnel: index }, tunnel.identity_hash());
+                self.push_wide(segment, Wide { src, dst, tunnel: index }, tunnel.identity_hash())
             }
+        };
+        if !tunnel.labels().is_empty() {
+            self.label(frame, hash, tunnel.labels());
         }
     }
 
-    fn push_wide(&mut self, mut segment: Segment, wide: Wide, tunnel_hash: u64) {
+    /// Gives the hash of the pair.
+    fn push_wide(&mut self, mut segment: Segment, wide: Wide, tunnel_hash: u64) -> u32 {
         segment.hash = self.hasher.wide(&wide.src, segment.src_port, &wide.dst, segment.dst_port, tunnel_hash);
         segment.marks.0 |= Marks::WIDE;
         if let Some(shard) = self.batch.shards.get_mut(segment.hash as usize >> 28) {
@@ -412,6 +595,7 @@ impl<'a> Decoder<'a> {
             shard.wides.push(wide);
             shard.segments.push(segment);
         }
+        segment.hash
     }
 }
 

@@ -4,12 +4,14 @@
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 
-use super::{Segment, ip};
+use super::{Flags, Segment, checksum, ip};
 
 /// A segment of the thin path, its addresses beside it.
 pub(super) struct Thin {
     pub segment: Segment,
     pub addresses: Addresses,
+    /// VLAN tags, 16 bits each with the highest set, the innermost lowest; 0 where there are none.
+    pub tags: u32,
 }
 
 /// IPv4 addresses lie in the segment already.
@@ -27,14 +29,22 @@ const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 #[inline]
 pub(super) fn ethernet(bytes: &[u8]) -> Option<Thin> {
     let (mut kind, mut rest) = ether_type(bytes.get(12..)?)?;
+    let mut tags = 0;
     while VLAN_TAGS.contains(&kind) {
-        (kind, rest) = ether_type(rest.get(2..)?)?;
+        let (tag, after) = ether_type(rest)?;
+        if tags > 0xffff {
+            return None; // more tags than fit
+        }
+        tags = tags << 16 | 0x8000 | u32::from(tag & 0x0fff);
+        (kind, rest) = ether_type(after)?;
     }
-    match kind {
-        IPV4 => ipv4(rest),
-        IPV6 => ipv6(rest),
-        _ => None,
-    }
+    let mut found = match kind {
+        IPV4 => ipv4(rest)?,
+        IPV6 => ipv6(rest)?,
+        _ => return None,
+    };
+    found.tags = tags;
+    Some(found)
 }
 
 #[inline]
@@ -52,10 +62,15 @@ fn ipv4(bytes: &[u8]) -> Option<Thin> {
     let size = usize::from(header.ihl()) * 4;
     // A total length of zero is segmentation offload's; the complete path knows what to do.
     let length = u32::from(header.total_len()).checked_sub(u32::try_from(size).ok()?)?;
-    let mut segment = tcp(bytes.get(size..)?, length, header.ttl())?;
+    let carried = bytes.get(size..)?;
+    let mut segment = tcp(carried, length, header.ttl())?;
+    segment.ident = header.identification();
+    if segment.flags.has(Flags::SYN) {
+        segment.marks.0 |= checksum::marks(&header.source(), &header.destination(), carried, length);
+    }
     segment.src = u32::from_be_bytes(header.source());
     segment.dst = u32::from_be_bytes(header.destination());
-    Some(Thin { segment, addresses: Addresses::V4 })
+    Some(Thin { segment, addresses: Addresses::V4, tags: 0 })
 }
 
 #[inline]
@@ -64,13 +79,17 @@ fn ipv6(bytes: &[u8]) -> Option<Thin> {
     if header.next_header() != IpNumber::TCP || header.payload_length() == 0 {
         return None;
     }
-    let segment = tcp(bytes.get(40..)?, u32::from(header.payload_length()), header.hop_limit())?;
+    let (carried, length) = (bytes.get(40..)?, u32::from(header.payload_length()));
+    let mut segment = tcp(carried, length, header.hop_limit())?;
     let (src, dst) = (header.source(), header.destination());
+    if segment.flags.has(Flags::SYN) {
+        segment.marks.0 |= checksum::marks(&src, &dst, carried, length);
+    }
     // An IPv4-mapped address on the wire would be taken for IPv4 by the complete path, too.
     if ip::as_v4(&src).is_some() && ip::as_v4(&dst).is_some() {
         return None;
     }
-    Some(Thin { segment, addresses: Addresses::V6(src, dst) })
+    Some(Thin { segment, addresses: Addresses::V6(src, dst), tags: 0 })
 }
 
 #[inline]

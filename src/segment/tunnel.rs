@@ -9,19 +9,19 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use super::full::Layer;
-use super::ip;
+use super::{LabelKind, Labels, ip};
 
 /// The tunnels around a packet, outermost first.
 #[derive(Clone, Debug, Default)]
 pub struct Tunnel {
     identity: Vec<TunnelLayer>,
-    labels: Vec<(&'static str, u32)>,
+    labels: Labels,
 }
 
 /// One tunnel: what tells it apart from others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TunnelLayer {
-    /// `vxlan`, `geneve`, `gre`, `ipip`, `gtp`.
+    /// `vxlan`, `geneve`, `gre`, `ipip`, `gtp`, `teredo`, `ayiya`.
     pub kind: &'static str,
     /// VNI, where the kind has one that names the network.
     pub vni: Option<u32>,
@@ -37,14 +37,20 @@ impl Tunnel {
         self.identity.push(TunnelLayer { kind, vni, low: one.min(other), high: one.max(other) });
     }
 
+    /// The labels around the packet that it was met with.
+    #[must_use]
+    pub const fn labels(&self) -> Labels {
+        self.labels
+    }
+
     /// Adds a label that is recorded but tells nothing apart.
-    pub fn label(&mut self, kind: &'static str, value: u32) {
-        self.labels.push((kind, value));
+    pub fn label(&mut self, kind: LabelKind, value: u32) {
+        self.labels.add(kind, value);
     }
 
     /// Neither tunnel nor label.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.identity.is_empty() && self.labels.is_empty()
     }
 
@@ -81,7 +87,7 @@ impl Hash for Tunnel {
     }
 }
 
-/// `vxlan 42 10.0.0.1-10.0.0.2`, labels after it.
+/// `vxlan 42 10.0.0.1-10.0.0.2`.
 impl fmt::Display for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut space = "";
@@ -94,10 +100,6 @@ impl fmt::Display for Tunnel {
             write!(f, " {low}-{high}")?;
             space = " ";
         }
-        for (kind, value) in &self.labels {
-            write!(f, "{space}{kind} {value}")?;
-            space = " ";
-        }
         Ok(())
     }
 }
@@ -105,15 +107,67 @@ impl fmt::Display for Tunnel {
 const VXLAN: u16 = 4789;
 const GENEVE: u16 = 6081;
 const GTP_U: u16 = 2152;
+/// What Linux uses for VXLAN where nobody says otherwise: its driver is older than the number given out.
+const VXLAN_OF_LINUX: u16 = 8472;
+const VXLAN_GPE: u16 = 4790;
+/// GRE in UDP, RFC 8086.
+const GRE_IN_UDP: u16 = 4754;
+const TEREDO: u16 = 3544;
+const AYIYA: u16 = 5072;
 
 /// What a UDP datagram carries inside, where its destination port says that it is a tunnel.
 pub(super) fn in_udp<'a>(udp: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
     let (head, body) = udp.split_first_chunk::<8>()?;
-    let [_, _, port1, port2, ..] = *head;
+    let [from1, from2, port1, port2, ..] = *head;
     match u16::from_be_bytes([port1, port2]) {
         VXLAN => vxlan(body, src, dst, tunnel),
+        // The number belongs to another protocol (OTV): only a header of VXLAN through and through is taken for one.
+        VXLAN_OF_LINUX if matches!(body, [0x08, 0, 0, 0, _, _, _, 0, ..]) => vxlan(body, src, dst, tunnel),
+        VXLAN_GPE => vxlan_gpe(body, src, dst, tunnel),
+        GRE_IN_UDP => gre(body, src, dst, tunnel),
+        AYIYA => ayiya(body, src, dst, tunnel),
         GENEVE => geneve(body, src, dst, tunnel),
         GTP_U => gtp(body, src, dst, tunnel),
+        TEREDO => teredo(body, src, dst, tunnel),
+        // Their servers answer from these ports to any other.
+        _ => match u16::from_be_bytes([from1, from2]) {
+            TEREDO => teredo(body, src, dst, tunnel),
+            AYIYA => ayiya(body, src, dst, tunnel),
+            _ => None,
+        },
+    }
+}
+
+/// Teredo, RFC 4380 section 5.1.1: IPv6 behind an indication of the origin, authentication, or nothing.
+fn teredo<'a>(mut bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    if let [0, 1, id, auth, rest @ ..] = bytes {
+        bytes = rest.get(usize::from(*id) + usize::from(*auth) + 9..)?;
+    }
+    if let [0, 0, _, _, _, _, _, _, rest @ ..] = bytes {
+        bytes = rest;
+    }
+    (bytes.first()? >> 4 == 6).then(|| {
+        tunnel.enter("teredo", None, src, dst);
+        Layer::Ip(bytes)
+    })
+}
+
+/// AYIYA (draft-massar-v6ops-ayiya-02, section 3): an identity and a signature of the lengths that the header gives.
+fn ayiya<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    let (&[identity, signature, _, next, _, _, _, _], rest) = bytes.split_first_chunk::<8>()?;
+    let size = (1_usize << (identity >> 4)) + usize::from(signature >> 4) * 4;
+    let inner = rest.get(size..).filter(|_| matches!(next, 4 | 41))?;
+    tunnel.enter("ayiya", None, src, dst);
+    Some(Layer::Ip(inner))
+}
+
+/// VXLAN-GPE, draft-ietf-nvo3-vxlan-gpe section 3: the next protocol stands in the fourth octet.
+fn vxlan_gpe<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -> Option<Layer<'a>> {
+    let (&[flags, _, _, next, v1, v2, v3, _], inner) = bytes.split_first_chunk::<8>()?;
+    tunnel.enter("vxlan", (flags & 0x08 != 0).then(|| u32::from_be_bytes([0, v1, v2, v3])), src, dst);
+    match next {
+        1 | 2 => Some(Layer::Ip(inner)),
+        3 => Some(Layer::Ethernet(inner)),
         _ => None,
     }
 }
@@ -151,7 +205,7 @@ fn gtp<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mut Tunnel) -
         }
     }
     tunnel.enter("gtp", None, src, dst);
-    tunnel.label("teid", u32::from_be_bytes([t1, t2, t3, t4]));
+    tunnel.label(LabelKind::Teid, u32::from_be_bytes([t1, t2, t3, t4]));
     Some(Layer::Ip(rest))
 }
 
@@ -171,7 +225,7 @@ pub(super) fn gre<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mu
     }
     if flags & KEY != 0 {
         let (key, after) = rest.split_first_chunk::<4>()?;
-        tunnel.label("key", u32::from_be_bytes(*key));
+        tunnel.label(LabelKind::Key, u32::from_be_bytes(*key));
         rest = after;
     }
     if flags & SEQUENCE != 0 {
@@ -180,10 +234,24 @@ pub(super) fn gre<'a>(bytes: &'a [u8], src: [u8; 16], dst: [u8; 16], tunnel: &mu
     match protocol {
         // ERSPAN type I has no sequence number and no header of its own; type II has eight octets.
         0x88be if flags & SEQUENCE == 0 => Some(Layer::Ethernet(rest)),
-        0x88be => Some(Layer::Ethernet(rest.get(8..)?)),
-        0x22eb => erspan_three(rest),
+        0x88be => {
+            tunnel.label(LabelKind::Erspan, erspan_session(rest)?);
+            Some(Layer::Ethernet(rest.get(8..)?))
+        }
+        0x22eb => {
+            tunnel.label(LabelKind::Erspan, erspan_session(rest)?);
+            erspan_three(rest)
+        }
+        // Aruba's access points: IEEE 802.11 frames as they were on the air.
+        0x8200..=0x83ff => Some(ieee80211(rest)),
         _ => bridged(protocol, rest),
     }
+}
+
+/// The session of ERSPAN types II and III: the lower ten bits of the second pair of octets.
+fn erspan_session(bytes: &[u8]) -> Option<u32> {
+    let &[_, _, high, low] = bytes.first_chunk::<4>()?;
+    Some(u32::from(u16::from_be_bytes([high, low]) & 0x03ff))
 }
 
 /// ERSPAN type III: twelve octets, and eight more where the O bit says so.
@@ -223,7 +291,7 @@ fn bridged(protocol: u16, rest: &[u8]) -> Option<Layer<'_>> {
 /// MPLS label stack, RFC 3032: labels up to the bottom, then IP by its version, or an Ethernet pseudowire.
 pub(super) fn mpls<'a>(mut bytes: &'a [u8], tunnel: &mut Tunnel) -> Layer<'a> {
     while let Some((&[a, b, c, _], rest)) = bytes.split_first_chunk::<4>() {
-        tunnel.label("mpls", u32::from_be_bytes([0, a, b, c]) >> 4);
+        tunnel.label(LabelKind::Mpls, u32::from_be_bytes([0, a, b, c]) >> 4);
         bytes = rest;
         if c & 1 != 0 {
             return match bytes.first().map(|first| first >> 4) {
@@ -244,7 +312,7 @@ pub(super) fn pppoe<'a>(bytes: &'a [u8], tunnel: &mut Tunnel) -> Layer<'a> {
     if code != 0 {
         return Layer::Other;
     }
-    tunnel.label("pppoe", u32::from(u16::from_be_bytes([s1, s2])));
+    tunnel.label(LabelKind::Pppoe, u32::from(u16::from_be_bytes([s1, s2])));
     Layer::Ppp(rest)
 }
 
@@ -266,6 +334,8 @@ pub(super) fn ieee80211(bytes: &[u8]) -> Layer<'_> {
 pub(super) fn snap(bytes: &[u8]) -> Layer<'_> {
     match bytes {
         [0xaa, 0xaa, 0x03, _, _, _, high, low, rest @ ..] => Layer::EtherType(u16::from_be_bytes([*high, *low]), rest),
+        // IP has a service access point of its own (IEEE 802.2).
+        [0x06, 0x06, 0x03, rest @ ..] => Layer::Ip(rest),
         _ => Layer::Other,
     }
 }

@@ -29,6 +29,7 @@
 //! | `opts=bare` | no options but those the line names | |
 //! | `again` | a retransmission: number and length of that side's last segment with these flags | |
 //! | `lost` | captured, but never arrives: the other side's numbers do not know of it | |
+//! | `hidden` | arrives, but is not captured | |
 //! | `copy` | the packet is captured twice, 10 µs apart, the second with TTL - 1 | |
 //! | `inside=ADDRESS` | on a SYN: captured on a NAT, which shows every packet of this connection on both sides, 10 µs apart; inside, the sender has this address | |
 //!

@@ -3,11 +3,13 @@
 //! NAT leaves ISN and TSval untouched. Of two SYNs with the same of both within milliseconds, from different
 //! sockets, the later one has passed the translation: it is nearer to the server, and only it is judged.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashSet;
 
 use crate::connection::{Socket, Syn, SynFate};
 use crate::evidence::Evidence;
-use crate::segment::{SeqNumber, TsVal};
+use crate::segment::{SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
 
 /// How long a translation may take.
@@ -35,6 +37,58 @@ pub(super) fn of(evidence: &Evidence) -> HashSet<(u16, u64)> {
     pairs.collect()
 }
 
+/// SYNs that one capture point shows on both sides of a translation or a tunnel.
+#[derive(Clone, Debug, Default)]
+pub struct Translated {
+    /// How many were looked at again; of very many SYNs one in sixteen is, and counts for as many.
+    pub count: u64,
+    /// The first ones.
+    pub shown: Vec<TranslatedSyn>,
+}
+
+/// One SYN on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct TranslatedSyn {
+    /// The later one's frame, counted from 0 at its capture point.
+    pub frame: u64,
+    /// When.
+    pub at: Time,
+    /// Client and server in front.
+    pub before: (Socket, Socket),
+    /// Client and server behind.
+    pub after: (Socket, Socket),
+}
+
+/// SYNs seen on both sides, by capture point.
+#[must_use]
+pub fn translated(evidence: &Evidence) -> BTreeMap<u16, Translated> {
+    const ALL: usize = 100_000;
+    const SHOWN: usize = 20;
+    let stride: u32 = if evidence.connection_count() > ALL { 16 } else { 1 };
+    let seen = evidence.workers.map(&evidence.shards, |_, shard| {
+        let some = shard.syns().filter(|syn| syn.isn.0.is_multiple_of(stride) && !syn.retransmission && !syn.by_server);
+        some.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
+    });
+    let mut seen: Vec<Seen> = seen.into_iter().flatten().collect();
+    seen.sort_unstable_by_key(|seen| (seen.key.0, seen.key.1.0, seen.key.2.map(|tsval| tsval.0), seen.frame));
+    let mut points: BTreeMap<u16, Translated> = BTreeMap::new();
+    for (one, other) in seen.iter().zip(seen.iter().skip(1)).filter(|(one, other)| one.is_copied_by(other)) {
+        let point = points.entry(one.key.0).or_default();
+        point.count += u64::from(stride);
+        point.shown.push(TranslatedSyn {
+            frame: other.frame,
+            at: other.at,
+            before: (one.client, one.server),
+            after: (other.client, other.server),
+        });
+    }
+    for point in points.values_mut() {
+        point.shown.sort_unstable_by_key(|syn| syn.frame);
+        point.shown.truncate(SHOWN);
+    }
+    points
+}
+
 fn key(syn: &Syn<'_>) -> Key {
     (syn.connection.point(), syn.isn, syn.tsval)
 }
@@ -46,16 +100,24 @@ struct Seen {
     at: Time,
     client: Socket,
     server: Socket,
+    tunnel: u64,
 }
 
 impl Seen {
     fn of(syn: &Syn<'_>) -> Self {
         let connection = syn.connection;
-        Self { key: key(syn), frame: syn.frame, at: syn.at, client: connection.client(), server: connection.server() }
+        Self {
+            key: key(syn),
+            frame: syn.frame,
+            at: syn.at,
+            client: connection.client(),
+            server: connection.server(),
+            tunnel: connection.tunnel().map_or(0, Tunnel::identity_hash),
+        }
     }
 
     fn is_copied_by(&self, other: &Self) -> bool {
-        let translated = self.client != other.client || self.server != other.server;
+        let translated = (self.client, self.server, self.tunnel) != (other.client, other.server, other.tunnel);
         // Without timestamps the ISN alone could be chance: then at least the server must be the same.
         let same = self.key == other.key && (self.key.2.is_some() || self.server == other.server);
         same && translated && other.at.since(self.at) <= TRANSLATION

@@ -342,6 +342,7 @@ fn capture_input() -> Input {
         capture: Some(CaptureFacts {
             point: "p1".to_owned(),
             packets: 48_213,
+            left_out: 0,
             segments: 48_001,
             slow_path: 12,
             first_packet: Some(BEGIN),

@@ -146,7 +146,8 @@ impl<'a> Player<'a> {
         self.latest = at;
         let sent = self.sent_by.entry(event.src.ip()).or_default();
         sent.push(bytes.clone());
-        if self.script.captured(at) {
+        let hidden = matches!(&event.body, Body::Tcp { keys, .. } if keys.hidden);
+        if self.script.captured(at) && !hidden {
             self.packets.push(Packet { at, line: event.line, bytes });
         }
         Ok(())

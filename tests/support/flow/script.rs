@@ -199,6 +199,7 @@ impl Reader {
                 None if *word == "nots" => keys.nots = true,
                 None if *word == "again" => keys.again = true,
                 None if *word == "lost" => keys.lost = true,
+                None if *word == "hidden" => keys.hidden = true,
                 None if *word == "copy" => keys.copy = true,
                 _ => return Err(bad("key", word)),
             }

@@ -64,6 +64,7 @@ pub struct Keys {
     pub bare: bool,
     pub again: bool,
     pub lost: bool,
+    pub hidden: bool,
     pub copy: bool,
 }
 

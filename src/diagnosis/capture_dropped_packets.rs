@@ -1,0 +1,99 @@
+//! CAP003: the recording program lost packets: by its own counters, or because the peer acknowledged what is missing.
+//!
+//! RFC 9293 section 3.4: an acknowledgment says that everything before its number was received.
+
+use super::finding::plural;
+use super::limits::{RECORD, at_point, cannot_be_told, captures, ends, exhibits};
+use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
+
+pub(super) static RULE: Rule = Rule {
+    code: "CAP003",
+    name: "capture-dropped-packets",
+    explanation: include_str!("capture_dropped_packets.md"),
+    judge,
+};
+
+/// Connections that miss something below which it may be anything: a stray acknowledgment, an odd stack.
+const FEWEST: u64 = 3;
+
+fn judge(case: &Case<'_>) -> Verdict {
+    let points = 0..u16::try_from(case.evidence.points.len()).unwrap_or(u16::MAX);
+    Verdict { found: points.filter_map(|point| at(case, point)).collect(), not_judged: Vec::new() }
+}
+
+fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
+    let sight = case.sight().at(point);
+    let counted: u64 =
+        captures(case).filter(|one| one.capture.point == point).map(|one| one.capture.frames.dropped_total()).sum();
+    let affected = sight.with_holes.count + sight.tails.count + sight.unseen_answers.count;
+    if counted == 0 && affected == 0 {
+        return None;
+    }
+    let sure = counted > 0 || affected >= FEWEST;
+    let (severity, confidence) =
+        if sure { (Severity::Warning, Confidence::High) } else { (Severity::Info, Confidence::Medium) };
+    let mut finding = at_point(&RULE, severity, confidence, point);
+    finding.title = if counted > 0 {
+        format!("the recording program says that it dropped {}", plural(counted, "packet"))
+    } else {
+        format!("packets that were on the wire are missing in {}", plural(affected, "connection"))
+    };
+    finding.summary = format!(
+        "{} The peer acknowledged {} in {} that were never captured, and {} went on after a SYN-ACK that is not here: these packets passed the capture point unseen. An unanswered SYN whose attempt went on counts as answered.",
+        if counted > 0 {
+            format!("The file's own statistics count {}.", plural(counted, "dropped packet"))
+        } else {
+            "The file has no counter of drops, or it stands at 0.".to_owned()
+        },
+        plural(sight.octets, "octet"),
+        plural(sight.holes, "hole"),
+        plural(sight.unseen_answers.count, "connection"),
+    );
+    finding.metric("dropped_counted", number(counted));
+    finding.metric("connections", number(affected));
+    finding.metric("holes", number(sight.holes));
+    finding.metric("octets_unseen", number(sight.octets));
+    finding.metric("syn_acks_unseen", number(sight.unseen_answers.count));
+    let mut shown: Vec<Exhibit> = Vec::new();
+    shown.extend(exhibits(case, point, &sight.unseen_answers, |c| {
+        format!("{}: goes on after a SYN-ACK that was not captured", ends(c))
+    }));
+    shown.extend(exhibits(case, point, &sight.with_holes, |c| {
+        format!("{}: octets before this segment were acknowledged and never captured", ends(c))
+    }));
+    shown.extend(exhibits(case, point, &sight.tails, |c| {
+        format!("{}: more was acknowledged than was captured", ends(c))
+    }));
+    if shown.is_empty() {
+        let counting =
+            captures(case).filter(|one| one.capture.point == point && one.capture.frames.dropped_total() > 0);
+        shown.extend(counting.map(|one| {
+            one.exhibit(
+                one.capture.frames.packets.checked_sub(1),
+                None,
+                format!("statistics of {}: {} dropped", one.name, one.capture.frames.dropped_total()),
+            )
+        }));
+    }
+    shown.sort_by_key(|exhibit| (exhibit.time, exhibit.frame));
+    finding.exhibit_all(shown);
+    finding.exhibits_total = finding.exhibits_total.max(affected);
+    finding.rule_out(
+        "loss on the network (SYN004)",
+        "what the network loses is sent again, and not acknowledged before that",
+    );
+    cannot_be_told(
+        &mut finding,
+        &[
+            ("SYN002 SYN003 SYN004 SYN009", "whether a SYN without answer had one: single answers may be missing here"),
+            ("CW001 FW001 FW002", "whether a FIN or its ACK that is missing was sent"),
+            ("SYN001", "whether a close that was not captured taught the server"),
+        ],
+    );
+    finding.advise(format!("Record less, with a larger buffer, to a fast local disk: `{RECORD}`"));
+    finding
+        .advise_when("with a mirror port", "read the output drops of that port on the switch: nobody else counts them");
+    finding.references =
+        vec!["tcpdump(8) -B".to_owned(), "pcap_stats(3PCAP)".to_owned(), "RFC 9293 section 3.4".to_owned()];
+    Some(finding)
+}

@@ -1,0 +1,35 @@
+//! What cannot be judged because only a part of the captures was looked at (`--host`, `--port`, `--between`, `--filter`).
+
+use super::{Case, NotJudged};
+
+/// One entry a group of rules that the part leaves without what they need.
+pub(super) fn not_judged(case: &Case<'_>) -> Vec<NotJudged> {
+    let Some(part) = &case.evidence.part else { return Vec::new() };
+    let inputs = 0..case.evidence.inputs.len();
+    let left: u64 = inputs.filter_map(|input| case.evidence.capture(input)).map(|c| c.frames.left_out).sum();
+    let words = part.words();
+    let entry = |rule, because: &str| NotJudged {
+        rule,
+        because: format!("{words} left {left} packets out: {because}"),
+        record_next: format!("nothing: run it again without {words}"),
+    };
+    let mut entries = Vec::new();
+    if part.takes_connections_apart() {
+        entries.push(entry("CAP004", "a direction or flags take connections apart, so that answers and closes may be missing everywhere; no rule can be sure"));
+    }
+    if part.leaves_ends_out() {
+        entries.push(entry("SYN001", "closes on other ports and of other hosts may have taught the server; what is judged here rests on the closes that were kept"));
+        entries.push(entry("SYN007", "a scan shows by its many targets, which are left out"));
+        entries.push(entry("TW002", "TIME-WAITs of other connections of the same hosts are not counted"));
+        entries.push(entry("TW003", "ports that other connections hold are not counted"));
+        entries.push(entry("CAP007", "copies on the other side of a NAT have other addresses and may be left out"));
+    }
+    if part.interval().is_some() {
+        entries.push(entry(
+            "TW001",
+            "connections that closed before the interval are unknown, and with them the reuse of their socket pairs",
+        ));
+        entries.push(entry("CW001", "what closed after the interval looks open"));
+    }
+    entries
+}
