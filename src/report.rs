@@ -12,6 +12,7 @@ mod markdown;
 pub mod model;
 mod page;
 mod pictures;
+mod pings;
 mod png;
 pub mod syns;
 pub mod table;

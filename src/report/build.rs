@@ -35,6 +35,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         not_judged: verdict.not_judged,
         clients: clients(evidence),
         services: services(evidence),
+        pings: super::pings::pings(case),
         hosts: super::hosts::hosts(evidence),
         populations: closing::populations(case),
         charts: Vec::new(),
