@@ -147,7 +147,11 @@ impl Tracker {
         let closed = record.state.has(State::CLOSED);
         let idle = segment.at.since(record.last_at);
         record.account(side, seen);
-        if segment.sequence_length() > 0 && record.is_old(side, segment) {
+        let older = segment.payload > 0
+            && record.state.has(State::FOLLOWS)
+            && segment.flags.0 & (Flags::SYN | Flags::RST) == 0
+            && record.is_older(side, segment);
+        if older || segment.sequence_length() > 0 && record.is_old(side, segment) {
             record.more.set(More::STRAY);
             return tracked.old_duplicate(index, side, seen);
         }
@@ -319,6 +323,9 @@ impl Tracked {
             return;
         }
         let segment = seen.segment;
+        let next = record.next_of(side);
+        let inside =
+            segment.seq.plus(segment.sequence_length()).is_after(next) && segment.seq.ahead_of(next) < late::WINDOW;
         if kind != LateKind::Rst {
             record.wait_with(LATE | u32::try_from(self.late.len()).unwrap_or(0));
         }
@@ -331,7 +338,8 @@ impl Tracked {
             tsval: segment.timestamp(),
             by: side,
             kind,
-            expected: segment.seq == record.next_of(side),
+            expected: segment.seq == next,
+            inside,
             of_earlier,
             answer: LateAnswer::None,
             answer_frame: 0,
@@ -418,7 +426,7 @@ impl Record {
         let mut record = Self {
             addresses,
             ports,
-            state: State::default(),
+            state: State(if previous == 0 { 0 } else { State::FOLLOWS }),
             next: [SeqNumber(0); 2],
             acked: [SeqNumber(0); 2],
             last_at: segment.at,
@@ -535,6 +543,10 @@ impl Record {
     fn plain(&mut self, side: Side, segment: &Segment) -> bool {
         let end = segment.seq.plus(segment.payload);
         if segment.payload > 0 {
+            if self.state.has(State::FOLLOWS) && self.is_older(side, segment) {
+                self.more.set(More::STRAY);
+                return true;
+            }
             if end.is_after(self.next_of(side)) {
                 self.set_next(side, end);
                 self.first_time(side, State::DATA, Event::Data);
@@ -601,6 +613,17 @@ impl Record {
             && sent < 1 << 30
             && !wrapped
             && !segment.seq.is_after(self.isn_of(side))
+    }
+
+    /// Whether a segment's TSval lies before that of its sender's SYN: it was sent before this incarnation began,
+    /// whatever its sequence number (RFC 7323 section 5.2).
+    #[inline(never)]
+    fn is_older(&self, side: Side, segment: &Segment) -> bool {
+        let (mark, first) = match side {
+            Side::Client => (More::SYN_TIMESTAMP, self.syn_tsval),
+            Side::Server => (More::SYN_ACK_TIMESTAMP, self.syn_ack_tsval),
+        };
+        self.more.has(mark) && segment.timestamp().is_some_and(|tsval| tsval.ahead_of(first) < 0)
     }
 
     /// What a RST was like, and what had gone before it.

@@ -33,6 +33,11 @@ impl<'a> Limits<'a> {
         case.host_at(address).map(|host| Self { host })
     }
 
+    /// Those of a host.
+    pub const fn of_host(host: &'a HostView) -> Self {
+        Self { host }
+    }
+
     /// As the host calls itself.
     pub fn name(&self) -> &'a str {
         &self.host.name

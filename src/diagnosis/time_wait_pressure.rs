@@ -116,6 +116,8 @@ fn judge(case: &Case<'_>) -> Verdict {
             unjudged = unjudged.or(Some(population));
         }
     }
+    let known: Vec<IpAddr> = verdict.found.iter().filter_map(|finding| finding.subject.server_ip).collect();
+    verdict.found.extend(claims(case, &known));
     if let Some(population) = unjudged {
         verdict.not_judged.push(NotJudged {
             rule: RULE.code,
@@ -127,6 +129,68 @@ fn judge(case: &Case<'_>) -> Verdict {
         });
     }
     verdict
+}
+
+/// What hosts alone say, where no capture shows their closes reaching a limit: the counter between two moments, or since boot.
+fn claims(case: &Case<'_>, known: &[IpAddr]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for host in &case.evidence.hosts {
+        let limits = Limits::of_host(host);
+        let Some(told) = limits.overflow().filter(|told| told.value > 0) else { continue };
+        if host.addresses().iter().any(|address| known.contains(address)) {
+            continue;
+        }
+        let subject = Subject { host: Some(host.name.clone()), ..Subject::default() };
+        let (severity, confidence) =
+            if told.grew { (Severity::Warning, Confidence::High) } else { (Severity::Info, Confidence::Medium) };
+        let mut finding = RULE.finding(severity, confidence, subject, None);
+        let (name, closes) = (&host.name, plural(told.value, "close"));
+        finding.title = if told.grew {
+            format!("{name} held all the TIME-WAITs it may: {closes} left none between two moments")
+        } else {
+            format!("{name} held all the TIME-WAITs it may at some time since boot: {closes} left none")
+        };
+        finding.summary = if told.grew {
+            format!(
+                "Its counter TCPTimeWaitOverflow grew by {} between the first moment and the last: that many closes found the table (net.ipv4.tcp_max_tw_buckets) full and left no TIME-WAIT.",
+                told.value
+            )
+        } else {
+            let up = host
+                .host
+                .uptime()
+                .map_or_else(|| "since it came up".to_owned(), |up| format!("in the {} since it came up", words(up)));
+            format!(
+                "Its counter TCPTimeWaitOverflow stands at {} {up}. Whether that goes on, one moment cannot tell.",
+                told.value
+            )
+        };
+        if let Some((limit, source)) = limits.time_waits() {
+            finding.summary.push_str(&format!(" Its limit is {limit}."));
+            finding.metric("limit", number(limit));
+            finding.exhibits.push(line(source, format!("net.ipv4.tcp_max_tw_buckets = {limit}")));
+        }
+        finding.metric("overflowed", number(told.value));
+        let mut exhibits = std::mem::take(&mut finding.exhibits);
+        exhibits.push(line(told.source, format!("TCPTimeWaitOverflow, {}", told.value)));
+        finding.exhibit_all(exhibits);
+        finding.advise("Raise net.ipv4.tcp_max_tw_buckets: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.");
+        if !told.grew {
+            finding.advise_when(
+                "to know whether it goes on",
+                "nstat -az TcpExtTCPTimeWaitOverflow twice, a minute apart; give both to one run",
+            );
+        }
+        finding.references = ["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()"].map(str::to_owned).to_vec();
+        findings.push(finding);
+    }
+    findings
+}
+
+/// A long time in days or hours.
+fn words(up: Span) -> String {
+    let hours = up.0 / 3_600_000_000_000;
+    if hours >= 48 { format!("{} days", hours / 24) } else { plural(hours.unsigned_abs().max(1), "hour") }
 }
 
 /// What the host says of its limit.
