@@ -28,7 +28,12 @@ pub(super) fn of_stall001(case: &Case<'_>, finding: &Finding) -> Option<Vec<(Cha
     let axes = [(EchoAxis::Sent, "sent", "sending"), (EchoAxis::Arrival, "arrival", "arrival")];
     let pictures = axes.map(|(by, suffix, words)| {
         let title = format!("Echo times between {between}, by time of {words}");
-        let picture = Picture::EchoTimes(EchoTimes { echoes: echoes.clone(), releases: releases.clone(), by });
+        let picture = Picture::EchoTimes(EchoTimes {
+            echoes: echoes.clone(),
+            releases: releases.clone(),
+            by,
+            dated: finding.first_time.is_some(),
+        });
         entry(&format!("{}-{suffix}", finding.id.to_lowercase()), title, picture, Some(finding))
     });
     Some(pictures.into())
