@@ -8,6 +8,7 @@
 
 mod history;
 mod late;
+mod pause;
 mod record;
 mod records;
 mod syn;
@@ -17,6 +18,7 @@ mod view;
 
 pub use history::{Event, History};
 pub use late::{Late, LateAnswer, LateKind, Reset, ResetCause};
+pub use pause::{Pause, PauseEvent};
 pub use record::Record;
 pub use syn::SynFate;
 pub use tracker::{Tracked, Tracker};

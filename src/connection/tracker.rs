@@ -6,6 +6,7 @@
 //! one, one function an event.
 
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
+use super::pause::{self, PauseEvent};
 use super::record::{More, Record, State, WidePair};
 use super::records::Records;
 use super::syn::{SynEvent, SynFate};
@@ -32,6 +33,7 @@ pub struct Tracked {
     pub(super) syns: Vec<SynEvent>,
     pub(super) resets: Vec<ResetEvent>,
     pub(super) late: Vec<LateEvent>,
+    pub(super) pauses: Vec<PauseEvent>,
 }
 
 /// Marks a late segment, not a SYN, as what waits for its answer.
@@ -112,6 +114,9 @@ impl Tracker {
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
         let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
+            if seen.segment.at.since(record.last_at) >= pause::LEAST && record.owes(side, seen.segment) {
+                pause::note(&mut tracked.pauses, record.pause(index, side, seen));
+            }
             record.account(side, seen);
             if record.plain(side, seen.segment) {
                 tracked.old_duplicate(index, side, seen);
@@ -146,6 +151,9 @@ impl Tracker {
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
         let closed = record.state.has(State::CLOSED);
         let idle = segment.at.since(record.last_at);
+        if idle >= pause::LEAST && record.owes(side, segment) {
+            pause::note(&mut tracked.pauses, record.pause(index, side, seen));
+        }
         record.account(side, seen);
         let older = segment.payload > 0
             && record.state.has(State::FOLLOWS)
@@ -624,6 +632,32 @@ impl Record {
             Side::Server => (More::SYN_ACK_TIMESTAMP, self.syn_ack_tsval),
         };
         self.more.has(mark) && segment.timestamp().is_some_and(|tsval| tsval.ahead_of(first) < 0)
+    }
+
+    /// Whether a segment acknowledges what its sender's peer had sent and nobody had acknowledged.
+    fn owes(&self, side: Side, segment: &Segment) -> bool {
+        let (peer, answers) = (side.other(), segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::RST));
+        if segment.flags.is_syn_ack() {
+            return self.state.of(State::SYN, peer) && !self.state.of(State::SYN_ACK, side);
+        }
+        let acked = self.acked.get(side.index()).copied().unwrap_or_default();
+        answers
+            && self.state.has(State::OPENED_BY_SYN | State::ESTABLISHED)
+            && segment.ack.is_after(acked)
+            && self.next_of(peer).is_after(acked)
+    }
+
+    /// A late answer, before it is accounted.
+    fn pause(&self, record: u32, side: Side, seen: &Seen<'_>) -> PauseEvent {
+        let segment = seen.segment;
+        PauseEvent {
+            record,
+            frame: seen.frame,
+            at: segment.at,
+            since: self.last_at,
+            by: side,
+            tsval: segment.timestamp(),
+        }
     }
 
     /// What a RST was like, and what had gone before it.

@@ -8,6 +8,7 @@
 mod hold;
 mod logs;
 mod place;
+mod tcp;
 mod tell;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     let (pairs, logs) = (case.stalls(), case.ping_logs());
     let captured = pairs.iter().filter(|pair| !pair.holds.is_empty()).map(|pair| of_pair(case, pair));
     let logged = logs.iter().filter(|log| !log.holds.is_empty() && !log.told_by(pairs)).map(|log| of_log(case, log));
-    let found = captured.chain(logged).collect();
+    let tcp = tcp_findings(case);
+    let found = captured.chain(logged).chain(tcp).collect();
     Verdict { found, not_judged: not_judged(pairs, logs) }
 }
 
@@ -94,6 +96,13 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
         finding.advise("Use ping -D next time: without times a log cannot be laid beside other pings, captures or kernel messages.");
     }
     finding
+}
+
+/// Stalls in TCP, by capture point and host.
+fn tcp_findings(case: &Case<'_>) -> Vec<Finding> {
+    let stalls = tcp::stalls(case);
+    let hosts = stalls.chunk_by(|one, next| (one.point, one.host) == (next.point, next.host));
+    hosts.map(|stalls| tell::tcp_finding(case, &RULE, stalls)).collect()
 }
 
 /// Pings that hint at a stall and cannot show it.

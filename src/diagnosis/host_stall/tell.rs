@@ -10,6 +10,7 @@ use super::super::{
 };
 use super::hold::{Hold, Place, Way};
 use super::place::Placed;
+use super::tcp::{Answer, Clock, TcpStall};
 use crate::evidence::hosts::HostView;
 use crate::time::{Span, Time};
 
@@ -234,4 +235,111 @@ pub(super) fn exhibits<'h>(case: &Case<'_>, point: u16, holds: impl IntoIterator
         Place::Line(source) => Exhibit { time: proof.at, ..host_limits::line(source, proof.text.clone()) },
     };
     proofs.map(exhibit).collect()
+}
+
+/// Stalls of one host that its TCP connections show; at least one.
+pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> Finding {
+    let longest = stalls.iter().map(length).max().unwrap_or_default();
+    let stalled = Span(stalls.iter().map(|stall| length(stall).0).fold(0, i64::saturating_add));
+    let (point, host) = stalls.first().map_or((0, IpAddr::from([0; 4])), |stall| (stall.point, stall.host));
+    let pings = case.stalls().iter().filter(|pair| pair.point == point && (pair.client == host || pair.server == host));
+    let holds: Vec<&Hold> = pings.flat_map(|pair| &pair.holds).collect();
+    let confirmed =
+        stalls.iter().filter(|stall| holds.iter().any(|hold| hold.meets(stall.since, stall.release.0))).count();
+    let stood_still = stalls.iter().all(|stall| stall.clock == Clock::StoodStill);
+    let queued = stalls.iter().all(|stall| stall.clock == Clock::Queued);
+    let confidence = if stood_still || confirmed > 0 { Confidence::High } else { Confidence::Medium };
+    let subject = Subject { server_ip: Some(host), ..Subject::default() };
+    let mut finding = rule.finding(Severity::Warning, confidence, subject, Some(point));
+    let count = plural(stalls.len() as u64, "stall");
+    let who = if queued {
+        format!("what {host} had sent was held on its way")
+    } else {
+        format!("{host} or the way to it stood still")
+    };
+    let who = if stood_still { format!("{host} stood still") } else { who };
+    finding.title = format!("{count} in the TCP connections of {host}, the longest at least {longest}: {who}");
+    let answers: Vec<&Answer> = stalls.iter().flat_map(|stall| &stall.answers).collect();
+    finding.summary = format!(
+        "{} that were due at different times came together, after silence on these connections; each had been owed since the last copy of what it answers, so that nothing was lost. {}",
+        plural(answers.len() as u64, "answer"),
+        stalls.first().map_or("", |first| tcp_words(first)),
+    );
+    if stalls.iter().any(|stall| stall.common) {
+        finding.summary.push_str(&format!(
+            " Several hosts were late towards {host} at one moment: {host} itself, if this was captured there, or its link."
+        ));
+    }
+    if confirmed > 0 {
+        finding.summary.push_str(&format!(" Pings of the same host show {confirmed} of them, too."));
+    }
+    finding.metric("stalls", number(stalls.len() as u64));
+    finding.metric("stalled_ms", rounded(stalled));
+    finding.metric("longest_ms", rounded(longest));
+    finding.metric("late", number(answers.len() as u64));
+    let row = |stall: &TcpStall| {
+        let connections: std::collections::BTreeSet<(u16, u64)> =
+            stall.answers.iter().map(|answer| answer.connection).collect();
+        vec![
+            Cell::Text(stall.since.rfc3339()),
+            Cell::Text(stall.release.0.rfc3339()),
+            Cell::Number(rounded(length(stall))),
+            Cell::Count(stall.answers.len() as u64),
+            Cell::Count(connections.len() as u64),
+            Cell::Count(stall.peers.len() as u64),
+            Cell::Text(tcp_words(stall).to_owned()),
+        ]
+    };
+    let columns = ["first owed", "release", "at least, ms", "late answers", "connections", "peers", "timestamps"];
+    finding.tables.push(Table {
+        title: "Stalls in TCP".to_owned(),
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: stalls.iter().map(row).collect(),
+    });
+    let exhibit = |answer: &&Answer| {
+        let text = format!(
+            "{}:{} answers {}:{} after {}",
+            answer.host,
+            answer.ports.0,
+            answer.peer,
+            answer.ports.1,
+            answer.at.since(answer.since)
+        );
+        case.exhibit(point, answer.frame, answer.at, text)
+    };
+    finding.exhibit_all(answers.iter().map(exhibit).collect::<Vec<_>>());
+    finding.first_time = stalls.iter().map(|stall| stall.since).min();
+    finding.last_time = stalls.iter().map(|stall| stall.release.1).max();
+    (finding.selector.from, finding.selector.until) = (finding.first_time, finding.last_time);
+    finding.rule_out("idle connections", "an idle connection owes no answer");
+    finding.rule_out("a slow application", "a kernel acknowledges without its application");
+    finding.rule_out("packet loss", "the answers belong to packets that were not sent again in between");
+    finding.advise(format!("Record next: ping -D -i 0.1 {host} from two hosts while capturing there and on {host}; give all of it to one run."));
+    finding.advise("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), and what ran at the moment of release.");
+    finding.references =
+        ["RFC 1122 section 4.2.3.2", "RFC 7323 section 3.2", "RFC 9293 section 3.8.6.3"].map(str::to_owned).to_vec();
+    if let Some(view) = case.host_at(host) {
+        let signs = host_signs::signs(view);
+        finding.exhibits_total = finding.exhibits_total.saturating_add(signs.len() as u64);
+        let room = EXHIBITS_SHOWN.saturating_sub(finding.exhibits.len());
+        finding.exhibits.extend(signs.iter().map(Sign::exhibit).take(room));
+    }
+    finding
+}
+
+/// From the first thing owed to the release: it may have begun earlier.
+fn length(stall: &TcpStall) -> Span {
+    stall.release.0.since(stall.since)
+}
+
+/// What the timestamps say of a stall.
+const fn tcp_words(stall: &TcpStall) -> &'static str {
+    match stall.clock {
+        Clock::RanOn => "The answers were stamped when they were released: they were made then, not held on their way.",
+        Clock::Queued => "The answers were stamped when they were due: they were made in time, and held on their way.",
+        Clock::StoodStill => {
+            "The timestamp clock lost the time of the stall: the host itself stood still, as a paused virtual machine does."
+        }
+        Clock::Unknown => "Timestamps do not tell where they were held.",
+    }
 }
