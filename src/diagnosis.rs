@@ -25,6 +25,7 @@ mod host;
 mod host_facts;
 mod host_limits;
 mod host_ports;
+mod host_signs;
 pub(crate) mod host_stall;
 mod late_segments;
 mod limits;
@@ -38,6 +39,7 @@ mod port_usage;
 pub mod replay;
 mod reused_within_2msl;
 mod scan;
+mod slab_stall_risk;
 pub mod stall;
 mod syn_filtered;
 mod syn_flood_or_scan;
@@ -58,7 +60,7 @@ pub use finding::{
     Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table, letter,
 };
 
-use self::host_stall::PairStalls;
+use self::host_stall::{LogStalls, PairStalls};
 use self::occupancy::Occupancy;
 use self::scan::Suspects;
 use self::time_wait_pressure::Population;
@@ -145,6 +147,7 @@ pub struct Case<'a> {
     sight: OnceLock<Sight>,
     echoes: OnceLock<Vec<EchoSeries>>,
     stalls: OnceLock<Vec<PairStalls>>,
+    logs: OnceLock<Vec<LogStalls>>,
     addresses: OnceLock<BTreeMap<IpAddr, usize>>,
     joins: OnceLock<Vec<Join>>,
 }
@@ -170,6 +173,7 @@ pub static RULES: &[&Rule] = &[
     &fin_wait_2_held::RULE,
     &abortive_close::RULE,
     &host_stall::RULE,
+    &slab_stall_risk::RULE,
     &host::time_wait_harmless::RULE,
     &host::tw_reuse_without_timestamps::RULE,
     &host::tw_reuse_off::RULE,
@@ -248,6 +252,7 @@ impl<'a> Case<'a> {
             sight: OnceLock::new(),
             echoes: OnceLock::new(),
             stalls: OnceLock::new(),
+            logs: OnceLock::new(),
             addresses: OnceLock::new(),
             joins: OnceLock::new(),
         }
@@ -271,6 +276,11 @@ impl<'a> Case<'a> {
     /// Pairs of addresses that ping each other, and their stalls.
     pub(crate) fn stalls(&self) -> &[PairStalls] {
         self.stalls.get_or_init(|| host_stall::pairs(self.echoes()))
+    }
+
+    /// Logs of ping by host and target, and their stalls.
+    pub(crate) fn ping_logs(&self) -> &[LogStalls] {
+        self.logs.get_or_init(|| host_stall::logs(self))
     }
 
     /// The timestamp check replayed over one pair of hosts.

@@ -8,12 +8,14 @@
 //!
 //! Then every shard's tracker takes its segments of the window's blocks, in order, side by side with the others.
 
+mod again;
 mod file;
 mod inputs;
 mod stream;
 mod text;
 mod workers;
 
+pub use again::{Row, Wanted, look_again};
 pub use inputs::{Input, Kind, Reading, read, read_part};
 pub use text::Text;
 pub use workers::Workers;

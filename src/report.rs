@@ -12,6 +12,7 @@ mod markdown;
 pub mod model;
 mod page;
 mod pictures;
+mod pings;
 mod png;
 pub mod syns;
 pub mod table;
@@ -26,6 +27,7 @@ use self::chart::Chart;
 use self::model::{ChartEntry, Report};
 use crate::diagnosis::{Case, Verdict};
 use crate::evidence::Evidence;
+use crate::ingest::{Row, Wanted};
 
 /// Everything that a format may render.
 #[derive(Debug)]
@@ -71,9 +73,27 @@ impl<'a> Material<'a> {
     /// Builds the report; with `charts`, what its pictures show as well.
     #[must_use]
     pub fn new(case: &Case<'a>, verdict: Verdict, charts: bool) -> Self {
+        Self::with_packets(case, verdict, charts, &|_| Vec::new())
+    }
+
+    /// As [`Material::new`], with single connections drawn packet by packet; `again` reads the segments of those wanted.
+    #[must_use]
+    pub fn with_packets(
+        case: &Case<'a>,
+        verdict: Verdict,
+        charts: bool,
+        again: &dyn Fn(&[Wanted]) -> Vec<Vec<Row>>,
+    ) -> Self {
         let mut report = build::build(case, verdict);
-        let charts = if charts { pictures::draw(case, &report) } else { Vec::new() };
+        let mut charts = if charts { pictures::draw(case, &report) } else { return Self::without(case, report) };
+        let exemplars = pictures::ladders::exemplars(case, &report.findings);
+        let wanted: Vec<Wanted> = exemplars.iter().map(|exemplar| exemplar.wanted.clone()).collect();
+        charts.extend(pictures::ladders::draw(case.evidence, &report, &exemplars, &again(&wanted)));
         report.charts = charts.iter().map(|(entry, _)| entry.clone()).collect();
         Self { evidence: case.evidence, report, charts }
+    }
+
+    const fn without(case: &Case<'a>, report: Report) -> Self {
+        Self { evidence: case.evidence, report, charts: Vec::new() }
     }
 }

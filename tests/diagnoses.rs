@@ -116,3 +116,33 @@ fn scripts() -> Vec<PathBuf> {
     found.sort();
     found
 }
+
+#[test]
+fn what_made_a_reset_is_told_apart() {
+    let causes = [
+        ("positive.flow", "unread_data", 25.0),
+        ("positive-client-linger-0.flow", "linger_0", 30.0),
+        ("positive-data-after-close.flow", "data_after_close", 12.0),
+        ("positive-keep-alive.flow", "keep_alive", 6.0),
+        ("positive-zero-window.flow", "zero_window", 6.0),
+        ("positive-middlebox.flow", "middlebox", 8.0),
+        ("positive-no-socket.flow", "no_socket", 8.0),
+    ];
+    for (script, cause, connections) in causes {
+        let path = Path::new("fixtures/diagnoses/RST001-abortive-close").join(script);
+        let found = findings(&path, &fs::read_to_string(&path).unwrap());
+        let metrics = &fired(&found, "RST001").unwrap_or_else(|| panic!("{script}: not found")).metrics;
+        let told = metrics.get(cause).copied().unwrap_or(0.0);
+        assert!((told - connections).abs() < 0.5, "{script}: {cause} {told}, of {metrics:?}");
+    }
+}
+
+#[test]
+fn old_duplicates_inside_the_window_are_known_by_their_timestamps() {
+    let path = Path::new("fixtures/diagnoses/TW004-old-duplicate/positive-inside-the-window.flow");
+    let found = findings(path, &fs::read_to_string(path).unwrap());
+    let metrics = &fired(&found, "TW004").unwrap().metrics;
+    for (name, value) in [("inside_window", 8.0), ("into_new_connection", 8.0), ("possible_harm", 0.0)] {
+        assert!((metrics[name] - value).abs() < 0.5, "{name}: {metrics:?}");
+    }
+}

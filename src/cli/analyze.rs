@@ -8,6 +8,8 @@ use anyhow::Context;
 use super::output::Folder;
 use super::{Analyze, Color, Status, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
+use crate::ingest::{self, Wanted};
+use crate::input;
 use crate::report::model::Report;
 use crate::report::{FORMATS, Format, Material, visible};
 
@@ -20,7 +22,10 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     }
     let thresholds = options.thresholds();
     let case = Case::new(&evidence, &thresholds);
-    let material = Material::new(&case, run_all(&case), formats.iter().any(|format| format.charts));
+    let charts = formats.iter().any(|format| format.charts);
+    let (sources, _) = input::expand(&options.inputs.inputs);
+    let again = |wanted: &[Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted);
+    let material = Material::with_packets(&case, run_all(&case), charts, &again);
     for format in formats {
         (format.render)(&material, &mut folder).with_context(|| format!("cannot write the {} report", format.name))?;
     }

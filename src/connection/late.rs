@@ -11,6 +11,9 @@ use crate::time::{Span, Time};
 /// Events kept of one shard: more come only from a capture that was made to hold them.
 pub(super) const MOST: usize = 1 << 20;
 
+/// No receiver offers a larger window (RFC 7323 section 2.3).
+pub(super) const WINDOW: i32 = 1 << 30;
+
 /// A RST that ended an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResetEvent {
@@ -47,6 +50,7 @@ pub struct LateEvent {
     pub(super) by: Side,
     pub(super) kind: LateKind,
     pub(super) expected: bool,
+    pub(super) inside: bool,
     pub(super) of_earlier: bool,
     pub(super) answer: LateAnswer,
     pub(super) answer_frame: u64,
@@ -139,6 +143,8 @@ pub struct Late<'a> {
     pub kind: LateKind,
     /// Its sequence number is the next one expected: a RST then ends TIME-WAIT.
     pub expected: bool,
+    /// Its sequence number lies in the receiver's window, as far as windows go.
+    pub inside: bool,
     /// It belongs to an earlier incarnation than `connection`.
     pub of_earlier: bool,
     /// What it drew, and the frame of that.
@@ -245,6 +251,7 @@ impl Tracked {
                 by: event.by,
                 kind: event.kind,
                 expected: event.expected,
+                inside: event.inside,
                 of_earlier: event.of_earlier,
                 answer: (event.answer, event.answer_frame),
             })

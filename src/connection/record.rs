@@ -113,6 +113,8 @@ impl State {
     pub(super) const CLIENT_GUESSED: u32 = 1 << 25;
     /// A SYN waits for its answer (`pending` is not 0).
     pub(super) const WAITING: u32 = 1 << 26;
+    /// There is an incarnation before this one (`previous` is not 0).
+    pub(super) const FOLLOWS: u32 = 1 << 27;
     /// Two bits a side from here on: data retransmissions since the peer was last heard, at most 3.
     const SILENT: u32 = 28;
     /// Both FINs were acknowledged.

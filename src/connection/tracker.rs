@@ -8,6 +8,7 @@
 use super::copies::{Ahead, Copies, Recent};
 use super::holes::Holes;
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
+use super::pause::{self, PauseEvent};
 use super::record::{More, Record, State, WidePair};
 use super::records::Records;
 use super::syn::{SynEvent, SynFate};
@@ -39,6 +40,7 @@ pub struct Tracked {
     pub(super) copies: Copies,
     /// Labels around the first packet of a record, by the record's index.
     pub(super) labels: Vec<(u32, Labels)>,
+    pub(super) pauses: Vec<PauseEvent>,
 }
 
 /// Marks a late segment, not a SYN, as what waits for its answer.
@@ -141,6 +143,9 @@ impl Tracker {
             } else if record.leaves_a_hole(side, seen.segment) {
                 tracked.holes.open(index, side, record, seen.segment, seen.frame);
             }
+            if seen.segment.at.since(record.last_at) >= pause::LEAST && record.owes(side, seen.segment) {
+                pause::note(&mut tracked.pauses, record.pause(index, side, seen));
+            }
             record.account(side, seen);
             if record.plain(side, seen.segment) {
                 tracked.old_duplicate(index, side, seen);
@@ -178,7 +183,14 @@ impl Tracker {
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
         let closed = record.state.has(State::CLOSED);
         let idle = segment.at.since(record.last_at);
-        if segment.sequence_length() > 0 && record.is_old(side, segment) {
+        if idle >= pause::LEAST && record.owes(side, segment) {
+            pause::note(&mut tracked.pauses, record.pause(index, side, seen));
+        }
+        let older = segment.payload > 0
+            && record.state.has(State::FOLLOWS)
+            && segment.flags.0 & (Flags::SYN | Flags::RST) == 0
+            && record.is_older(side, segment);
+        if older || segment.sequence_length() > 0 && record.is_old(side, segment) {
             record.account(side, seen);
             record.more.set(More::STRAY);
             return tracked.old_duplicate(index, side, seen);
@@ -374,6 +386,9 @@ impl Tracked {
             return;
         }
         let segment = seen.segment;
+        let next = record.next_of(side);
+        let inside =
+            segment.seq.plus(segment.sequence_length()).is_after(next) && segment.seq.ahead_of(next) < late::WINDOW;
         if kind != LateKind::Rst {
             record.wait_with(LATE | u32::try_from(self.late.len()).unwrap_or(0));
         }
@@ -386,7 +401,8 @@ impl Tracked {
             tsval: segment.timestamp(),
             by: side,
             kind,
-            expected: segment.seq == record.next_of(side),
+            expected: segment.seq == next,
+            inside,
             of_earlier,
             answer: LateAnswer::None,
             answer_frame: 0,
@@ -473,7 +489,7 @@ impl Record {
         let mut record = Self {
             addresses,
             ports,
-            state: State::default(),
+            state: State(if previous == 0 { 0 } else { State::FOLLOWS }),
             next: [SeqNumber(0); 2],
             acked: [SeqNumber(0); 2],
             last_at: segment.at,
@@ -626,6 +642,10 @@ impl Record {
     fn plain(&mut self, side: Side, segment: &Segment) -> bool {
         let end = segment.seq.plus(segment.payload);
         if segment.payload > 0 {
+            if self.state.has(State::FOLLOWS) && self.is_older(side, segment) {
+                self.more.set(More::STRAY);
+                return true;
+            }
             if end.is_after(self.next_of(side)) {
                 self.set_next(side, end);
                 self.first_time(side, State::DATA, Event::Data);
@@ -692,6 +712,43 @@ impl Record {
             && sent < 1 << 30
             && !wrapped
             && !segment.seq.is_after(self.isn_of(side))
+    }
+
+    /// Whether a segment's TSval lies before that of its sender's SYN: it was sent before this incarnation began,
+    /// whatever its sequence number (RFC 7323 section 5.2).
+    #[inline(never)]
+    fn is_older(&self, side: Side, segment: &Segment) -> bool {
+        let (mark, first) = match side {
+            Side::Client => (More::SYN_TIMESTAMP, self.syn_tsval),
+            Side::Server => (More::SYN_ACK_TIMESTAMP, self.syn_ack_tsval),
+        };
+        self.more.has(mark) && segment.timestamp().is_some_and(|tsval| tsval.ahead_of(first) < 0)
+    }
+
+    /// Whether a segment acknowledges what its sender's peer had sent and nobody had acknowledged.
+    fn owes(&self, side: Side, segment: &Segment) -> bool {
+        let (peer, answers) = (side.other(), segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::RST));
+        if segment.flags.is_syn_ack() {
+            return self.state.of(State::SYN, peer) && !self.state.of(State::SYN_ACK, side);
+        }
+        let acked = self.acked.get(side.index()).copied().unwrap_or_default();
+        answers
+            && self.state.has(State::OPENED_BY_SYN | State::ESTABLISHED)
+            && segment.ack.is_after(acked)
+            && self.next_of(peer).is_after(acked)
+    }
+
+    /// A late answer, before it is accounted.
+    fn pause(&self, record: u32, side: Side, seen: &Seen<'_>) -> PauseEvent {
+        let segment = seen.segment;
+        PauseEvent {
+            record,
+            frame: seen.frame,
+            at: segment.at,
+            since: self.last_at,
+            by: side,
+            tsval: segment.timestamp(),
+        }
     }
 
     /// What a RST was like, and what had gone before it.

@@ -37,7 +37,6 @@ impl<'a> Limits<'a> {
     pub fn of_host(host: &'a HostView) -> Self {
         Self { host }
     }
-
     /// As the host calls itself.
     pub fn name(&self) -> &'a str {
         &self.host.name

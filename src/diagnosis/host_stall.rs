@@ -2,196 +2,147 @@
 //!
 //! RFC 792 and RFC 4443 section 4 (echo). Each series is read twice: the round trips show what was held behind the
 //! capture point, the requests against their own schedule what was held before it. Series of one pair of addresses that
-//! show the same moments tell of the same stalls.
+//! show the same moments tell of the same stalls. Logs of ping are series as well, read as far as they go: numbers, round
+//! trips, and with `-D` times.
 
 mod hold;
+mod logs;
 mod place;
+mod tcp;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-pub(crate) use hold::{Hold, PairStalls, Way, pairs};
+pub(crate) use hold::{PairStalls, pairs};
+pub(crate) use logs::{LogStalls, logs};
 
-use super::finding::plural;
-use super::stall::{self, Look};
-use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
-use crate::time::{Span, Time};
+use self::place::Pings;
+use self::tell::Told;
+use super::stall::Look;
+use super::{Case, Finding, NotJudged, Rule, Subject, Verdict};
+use crate::snapshot::PingTool;
 
 pub(super) static RULE: Rule =
     Rule { code: "STALL001", name: "host-stall", explanation: include_str!("host_stall.md"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let pairs = case.stalls();
-    let found = pairs.iter().filter(|pair| !pair.holds.is_empty()).map(|pair| finding(case, pair, pairs)).collect();
-    Verdict { found, not_judged: not_judged(pairs) }
+    let (pairs, logs) = (case.stalls(), case.ping_logs());
+    let captured = pairs.iter().filter(|pair| !pair.holds.is_empty()).map(|pair| of_pair(case, pair));
+    let logged = logs.iter().filter(|log| !log.holds.is_empty() && !log.told_by(pairs)).map(|log| of_log(case, log));
+    let tcp = tcp_findings(case);
+    let found = captured.chain(logged).chain(tcp).collect();
+    Verdict { found, not_judged: not_judged(pairs, logs) }
 }
 
-fn finding(case: &Case<'_>, pair: &PairStalls, all: &[PairStalls]) -> Finding {
+fn of_pair(case: &Case<'_>, pair: &PairStalls) -> Finding {
     let (client, server) = (pair.client, pair.server);
     let subject = Subject { client_ip: Some(client), server_ip: Some(server), server_port: None, host: None };
-    let placed = place::place(case, pair, all);
-    let confidence = if sure(pair) { Confidence::High } else { Confidence::Medium };
-    let mut finding = RULE.finding(Severity::Warning, confidence, subject, Some(pair.point));
-    let stalls = pair.holds.len() as u64;
-    let longest = pair.holds.iter().map(|hold| hold.length).max().unwrap_or_default();
-    let stalled = Span(pair.holds.iter().map(|hold| hold.length.0).fold(0, i64::saturating_add));
-    finding.title =
-        format!("{} between {client} and {server}, the longest {longest}: a host stood still", plural(stalls, "stall"));
-    finding.summary = summary(pair, stalled, longest);
-    finding.summary.push_str(&placed.verdict);
-    finding.metric("stalls", number(stalls));
-    finding.metric("stalled_ms", rounded(stalled));
-    finding.metric("longest_ms", rounded(longest));
-    finding.metric("held", number(sum(pair, |hold| hold.held)));
-    finding.metric("late", number(sum(pair, |hold| hold.held.saturating_add(hold.stragglers))));
-    finding.metric("lost", number(sum(pair, |hold| hold.lost)));
-    finding.metric("tail_drops", number(pair.holds.iter().filter(|hold| hold.tail_drop).count() as u64));
-    if let Some(share) = share(pair, stalled) {
-        finding.metric("share_percent", share);
-    }
-    let releases: Vec<Time> = pair.holds.iter().map(|hold| hold.release.0).collect();
-    let period = stall::period(&releases);
-    if let Some(period) = period {
-        finding.metric("period_s", period.secs());
-    }
-    finding.tables.push(table(pair));
-    finding.exhibit_all(exhibits(case, pair));
-    finding.first_time = pair.holds.first().map(|hold| hold.start);
-    finding.last_time = pair.holds.iter().map(|hold| hold.release.1).max();
-    (finding.selector.from, finding.selector.until) = (finding.first_time, finding.last_time);
+    let told = Told {
+        holds: &pair.holds,
+        looks: &pair.looks,
+        watched: pair.watched,
+        dated: true,
+        names: (client.to_string(), server.to_string()),
+    };
+    let mut finding = told.finding(case, &RULE, subject, Some(pair.point), place::place(case, Pings::Captured(pair)));
     let kind = if client.is_ipv4() { "icmp.type==8 || icmp.type==0" } else { "icmpv6.type==128 || icmpv6.type==129" };
     finding.display_filter = format!("{} && ({kind})", finding.display_filter);
-    rule_out(&mut finding, pair);
-    advise(&mut finding, pair, &placed, period);
-    finding.references = ["RFC 792", "RFC 4443 section 4", "ping(8)"].map(str::to_owned).to_vec();
+    for view in [case.host_at(client), case.host_at(server)].into_iter().flatten() {
+        tell::add_signs(&mut finding, view, &pair.holds, true);
+    }
+    for log in case.ping_logs().iter().filter(|log| !log.holds.is_empty() && log.is_of(pair)) {
+        let agree =
+            log.holds.iter().filter(|hold| pair.holds.iter().any(|t| t.meets(hold.start, hold.release.0))).count();
+        finding.summary.push_str(&format!(
+            " The log of the same pings ({}) shows {agree} of {}, too.",
+            log.inputs(),
+            if pair.holds.len() == 1 { "1 stall".to_owned() } else { format!("these {} stalls", pair.holds.len()) }
+        ));
+        finding.exhibits_total = finding.exhibits_total.saturating_add(log.holds.len() as u64);
+        let room = super::EXHIBITS_SHOWN.saturating_sub(finding.exhibits.len());
+        finding
+            .exhibits
+            .extend(tell::exhibits(case, 0, log.holds.iter().filter(|hold| hold.length.0 > 0)).into_iter().take(room));
+    }
     finding
 }
 
-/// Three treads once may be a radio link; many, or several times, are not chance and not one frame repeated.
-fn sure(pair: &PairStalls) -> bool {
-    pair.holds.len() > 1 || pair.holds.iter().any(|hold| hold.held >= 5)
-}
-
-fn sum(pair: &PairStalls, of: impl Fn(&Hold) -> usize) -> u64 {
-    pair.holds.iter().map(of).fold(0, |sum, value| sum.saturating_add(value as u64))
-}
-
-/// Milliseconds with one digit: more would claim to be known.
-fn rounded(span: Span) -> f64 {
-    (span.millis() * 10.0).round() / 10.0
-}
-
-/// Percent of the time watched, with one digit.
-fn share(pair: &PairStalls, stalled: Span) -> Option<f64> {
-    (pair.watched > Span::ZERO).then(|| (stalled.secs() / pair.watched.secs() * 1000.0).round() / 10.0)
-}
-
-fn summary(pair: &PairStalls, stalled: Span, longest: Span) -> String {
-    let held = sum(pair, |hold| hold.held);
-    let lost = sum(pair, |hold| hold.lost);
-    let ways = |way: Way| pair.holds.iter().any(|hold| hold.has(way));
-    let what = match (ways(Way::Replies), ways(Way::Requests)) {
-        (true, true) => "requests and replies",
-        (false, true) => "requests",
-        _ => "replies",
+fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
+    let view = case.evidence.hosts.get(log.host);
+    let mut senders = log.senders.iter();
+    let client_ip = senders.next().copied().filter(|_| senders.next().is_none());
+    let own_name = view.and_then(|view| view.host.name()).map(|name| name.to_string());
+    // Without any name the file says whose finding it is.
+    let name = own_name.clone().or_else(|| client_ip.map(|ip| ip.to_string()));
+    let name = name.unwrap_or_else(|| format!("the host that wrote {}", log.inputs()));
+    let host = own_name.or_else(|| log.address.is_none().then(|| log.target.clone()));
+    let host = host.filter(|_| client_ip.is_none());
+    let subject = Subject { client_ip, server_ip: log.address, server_port: None, host };
+    let told = Told {
+        holds: &log.holds,
+        looks: &log.looks,
+        watched: log.watched,
+        dated: log.dated,
+        names: (name, log.target.clone()),
     };
-    let share = share(pair, stalled).map_or_else(String::new, |share| format!(", {share} % of the time watched"));
-    let fate = match lost {
-        0 => "none of those sent meanwhile was lost".to_owned(),
-        _ => format!("{} sent meanwhile never answered", plural(lost, "request")),
-    };
-    format!(
-        "{held} {what} waited for the same moments and came at once; {fate}. Together the stalls take {stalled}{share}; the longest lasted {longest}. Each time fell by just the sending interval from one probe to the next, so they were not queued in the network: something that handles them did nothing meanwhile. ",
-    )
-}
-
-fn table(pair: &PairStalls) -> Table {
-    let row = |hold: &Hold| {
-        vec![
-            Cell::Text(hold.start.rfc3339()),
-            Cell::Text(hold.release.0.rfc3339()),
-            Cell::Number(rounded(hold.length)),
-            Cell::Number(rounded(hold.lasted.0)),
-            Cell::Number(rounded(hold.lasted.1)),
-            Cell::Text(hold.words().to_owned()),
-            Cell::Count(hold.held as u64),
-            Cell::Count(hold.lost as u64),
-            Cell::Text(if hold.tail_drop { "yes" } else { "no" }.to_owned()),
-            Cell::Count(hold.series as u64),
-        ]
-    };
-    let columns = [
-        "start",
-        "release",
-        "length, ms",
-        "at least, ms",
-        "at most, ms",
-        "held",
-        "probes held",
-        "lost",
-        "tail drop",
-        "echo series",
-    ];
-    Table {
-        title: "Stalls".to_owned(),
-        columns: columns.map(str::to_owned).to_vec(),
-        rows: pair.holds.iter().map(row).collect(),
+    let mut finding = told.finding(case, &RULE, subject, None, place::place(case, Pings::Logged(log)));
+    finding.display_filter = String::new();
+    let pinged = log.address.and_then(|address| case.host_at(address));
+    for view in [view, pinged].into_iter().flatten() {
+        tell::add_signs(&mut finding, view, &log.holds, log.dated);
     }
-}
-
-fn exhibits(case: &Case<'_>, pair: &PairStalls) -> Vec<Exhibit> {
-    let proofs = pair.holds.iter().flat_map(|hold| &hold.proof);
-    proofs.map(|proof| case.exhibit(pair.point, proof.frame, proof.at, proof.text.clone())).collect()
-}
-
-fn rule_out(finding: &mut Finding, pair: &PairStalls) {
-    let steepest = pair.holds.iter().map(|hold| hold.slope).fold(0.0, f64::min);
-    finding.rule_out(
-        "a slow or congested path (bufferbloat)",
-        format!("times jumped from normal and fell with slope {steepest:.2} of time over sending time; a queue rises over many probes and its replies stay apart"),
-    );
-    finding.rule_out("packet loss", "the probes were answered, only late and together");
-    finding.rule_out("jitter", "late replies without a common cause do not arrive together, in order, after silence");
-    finding.rule_out("a stopped ping process", "requests went on being sent during the stalls");
-    for look in &pair.looks {
-        finding.rule_out("seen beside the stalls", look.to_string());
+    if !log.dated {
+        finding.advise("Use ping -D next time: without times a log cannot be laid beside other pings, captures or kernel messages.");
     }
+    finding
 }
 
-fn advise(finding: &mut Finding, pair: &PairStalls, placed: &place::Placed, period: Option<Span>) {
-    let (client, server) = (pair.client, pair.server);
-    if let Some(period) = period {
-        finding.advise(format!(
-            "The stalls repeat every {:.1} s: look for a job or an agent with that period.",
-            period.secs()
-        ));
-    }
-    if !placed.settled {
-        finding.advise_when(
-            "which host stalled is open",
-            format!("Record next: ping the gateway of {client} and {server} from {client} in the same seconds, ping {client} from {server}, and capture at both ends; give all of it to one run."),
-        );
-    }
-    finding.advise("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), /proc/slabinfo readers on old kernels (STALL002), and what ran at the moment of release.");
-    finding.advise_when(
-        "a radio link, a VPN over TCP or a virtual switch lies on the way",
-        "These hold packets as well: check them before the hosts.",
-    );
+/// Stalls in TCP, by capture point and host.
+fn tcp_findings(case: &Case<'_>) -> Vec<Finding> {
+    let stalls = tcp::stalls(case);
+    let hosts = stalls.chunk_by(|one, next| (one.point, one.host) == (next.point, next.host));
+    hosts.map(|stalls| tell::tcp_finding(case, &RULE, stalls)).collect()
 }
 
-/// Pairs whose pings hint at a stall and cannot show it.
-fn not_judged(pairs: &[PairStalls]) -> Vec<NotJudged> {
+/// Pings that hint at a stall and cannot show it.
+fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
     let mut kinds: BTreeMap<u8, (String, u64)> = BTreeMap::new();
-    for pair in pairs.iter().filter(|pair| pair.holds.is_empty()) {
-        for look in &pair.looks {
+    let mut add = |kind: u8, words: String| kinds.entry(kind).or_insert_with(|| (words, 0)).1 += 1;
+    let of_pairs = pairs.iter().filter(|pair| pair.holds.is_empty());
+    let of_pairs = of_pairs.map(|pair| (format!("{} pings {}", pair.client, pair.server), &pair.looks));
+    let of_logs = logs.iter().filter(|log| log.holds.is_empty() && !pairs.iter().any(|pair| log.is_of(pair)));
+    let of_logs = of_logs.map(|log| (format!("{} (pings of {})", log.inputs(), log.target), &log.looks));
+    for (who, looks) in of_pairs.chain(of_logs) {
+        for look in looks {
             let kind = match look {
                 Look::SlowDrain(_) => 0,
                 Look::Weak(_) => 1,
                 Look::Serial => 2,
                 _ => continue,
             };
-            let first = || (format!("{} pings {}: {look}", pair.client, pair.server), 0);
-            kinds.entry(kind).or_insert_with(first).1 += 1;
+            add(kind, format!("{who}: {look}"));
+        }
+    }
+    for log in logs {
+        for one in log.logs.iter().filter(|one| one.probes.is_empty()) {
+            let Some((longest, usual)) = one.spikes.filter(|(longest, usual)| is_spike(*longest, *usual)) else {
+                continue;
+            };
+            let why = match one.tool {
+                PingTool::Windows => {
+                    "ping of Windows sends a probe after the answer to the one before, so a stall shows as one late answer"
+                }
+                _ => "its probes have no numbers",
+            };
+            add(
+                3,
+                format!(
+                    "{} (pings of {}): {why}; the longest took {longest}, half of them {usual}",
+                    log.inputs(),
+                    log.target
+                ),
+            );
         }
     }
     let told = |(first, count): (String, u64)| {
@@ -203,6 +154,11 @@ fn not_judged(pairs: &[PairStalls]) -> Vec<NotJudged> {
         }
     };
     kinds.into_values().map(told).collect()
+}
+
+/// Long by itself, and against what is usual.
+fn is_spike(longest: crate::time::Span, usual: crate::time::Span) -> bool {
+    longest > crate::time::Span::from_millis(200) && longest.0 > usual.0.saturating_mul(4)
 }
 
 /// The two addresses of a pair in one order.

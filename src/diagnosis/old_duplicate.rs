@@ -59,6 +59,7 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
     finding.metric("segments", number(total));
     finding.metric("into_new_connection", number(into_new));
     finding.metric("possible_harm", number(harmful));
+    finding.metric("inside_window", number(count(&|late| late.of_earlier && late.inside)));
     finding.metric("drew_ack", number(drew(LateAnswer::Ack)));
     finding.metric("drew_rst", number(drew(LateAnswer::Rst)));
     finding.tables.push(table(late));
@@ -90,21 +91,16 @@ fn harm(late: &Late<'_>) -> Harm {
     if !late.of_earlier {
         return Harm::NoConnection;
     }
-    let receiver_next = late.connection.next_sequence(late.by);
-    let inside = late.seq.reaches(receiver_next) && late.seq.ahead_of(receiver_next) < WINDOW;
     let opened_with = match late.by {
         crate::connection::Side::Client => late.connection.syn_tsval(),
         crate::connection::Side::Server => late.connection.syn_ack_tsval(),
     };
-    match (inside, late.tsval, opened_with) {
+    match (late.inside, late.tsval, opened_with) {
         (false, _, _) => Harm::OutsideWindow,
         (true, Some(old), Some(new)) if old.ahead_of(new) < 0 => Harm::OldTimestamp,
         _ => Harm::Possible,
     }
 }
-
-/// No receiver offers a larger window (RFC 7323 section 2.3).
-const WINDOW: i32 = 1 << 30;
 
 fn verdict(late: &Late<'_>) -> String {
     let met = match harm(late) {

@@ -36,6 +36,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         not_judged: verdict.not_judged,
         clients: clients(evidence),
         services: services(evidence),
+        pings: super::pings::pings(case),
         hosts,
         populations: closing::populations(case),
         charts: Vec::new(),

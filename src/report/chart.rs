@@ -10,6 +10,7 @@ use std::io;
 mod attempts;
 mod axis;
 mod closes;
+mod closes_over_time;
 mod colour;
 mod echo_times;
 mod font;
@@ -29,6 +30,7 @@ mod thin;
 
 pub use attempts::{AttemptMark, Attempts};
 pub use closes::{CloseCount, Closes};
+pub use closes_over_time::ClosesOverTime;
 pub use echo_times::{EchoAxis, EchoMark, EchoTimes};
 pub use ladder::{Arrow, Ladder, LadderRow};
 pub use population::{Limit, Population, PopulationLine};
@@ -58,6 +60,8 @@ pub enum Picture {
     ReuseIntervals(ReuseIntervals),
     /// How connections ended.
     Closes(Closes),
+    /// When connections closed, by kind.
+    ClosesOverTime(ClosesOverTime),
     /// Sockets in TIME-WAIT over time.
     Population(Population),
     /// Ephemeral ports in use over time.
@@ -110,6 +114,7 @@ impl Chart {
             Picture::SynTimestamps(data) => data.describe(),
             Picture::ReuseIntervals(data) => data.describe(),
             Picture::Closes(data) => data.describe(),
+            Picture::ClosesOverTime(data) => data.describe(),
             Picture::Population(data) => data.describe(),
             Picture::PortsHeld(data) => data.describe(),
             Picture::EchoTimes(data) => data.describe(),
@@ -125,6 +130,7 @@ impl Chart {
             Picture::SynTimestamps(data) => data.scene(head),
             Picture::ReuseIntervals(data) => data.scene(head),
             Picture::Closes(data) => data.scene(head),
+            Picture::ClosesOverTime(data) => data.scene(head),
             Picture::Population(data) => data.scene(head),
             Picture::PortsHeld(data) => data.scene(head),
             Picture::EchoTimes(data) => data.scene(head),

@@ -38,6 +38,10 @@ pub struct Report {
     pub services: Vec<Service>,
     /// TIME-WAITs of each host over time, rebuilt from the closes seen, most first; cut after 100.
     pub populations: Vec<Population>,
+    /// Pings, captured or logged, and what they look like; cut after 200.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub pings: Vec<Ping>,
     /// What hosts said of themselves.
     pub hosts: Vec<serde_json::Value>,
     /// Unanswered SYN segments by the cause they are attributed to.
@@ -287,6 +291,29 @@ pub struct Sample {
     pub at: Time,
     /// How many.
     pub count: u64,
+}
+
+/// The pings between two hosts, at one capture point or in the logs of one host.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Ping {
+    /// The capture point, or the inputs of the logs.
+    pub seen_in: String,
+    /// Who asks; empty where a log does not tell.
+    pub client: String,
+    /// Who is asked.
+    pub server: String,
+    /// Requests.
+    pub sent: u64,
+    /// Those of them that were answered.
+    pub answered: u64,
+    /// What a quarter of the round trips do not exceed, in milliseconds.
+    pub usual_ms: f64,
+    /// The longest round trip, in milliseconds.
+    pub longest_ms: f64,
+    /// Stalls (STALL001).
+    pub stalls: u64,
+    /// What else they look like, in words; nothing where they are even.
+    pub looks: Vec<String>,
 }
 
 /// One picture of the report.

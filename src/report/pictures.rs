@@ -1,12 +1,13 @@
 //! Which charts a report has, and what they show: evidence and findings become the charts' plain data.
 
+pub(super) mod ladders;
 mod stall;
 
 use hashbrown::HashMap;
 
 use super::chart::{
-    AttemptMark, Attempts, Chart, CloseCount, Closes, Forecast, Limit, Picture, Population, PopulationLine, PortsHeld,
-    Remembered, Reuse, ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
+    AttemptMark, Attempts, Chart, CloseCount, Closes, ClosesOverTime, Forecast, Limit, Picture, Population,
+    PopulationLine, PortsHeld, Remembered, Reuse, ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
 };
 use super::model::{ChartEntry, Report};
 use crate::connection::{self, Close, Socket};
@@ -15,7 +16,7 @@ use crate::diagnosis::replay::Prediction;
 use crate::diagnosis::{Case, Finding, time_wait_pressure};
 use crate::evidence::groups::Ends;
 use crate::evidence::pairs::{HostPair, SynSeen};
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// Steps of a line over time; more cannot be seen.
 const POINTS: usize = 2000;
@@ -41,6 +42,10 @@ pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
     charts.extend(
         populations(case)
             .map(|picture| entry("time-wait-population", "TIME-WAITs held by each host".to_owned(), picture, None)),
+    );
+    charts.extend(
+        closes_over_time(case)
+            .map(|picture| entry("closes-over-time", "When and how connections closed".to_owned(), picture, None)),
     );
     charts.extend(closes(report).map(|picture| entry("closes", "How connections closed".to_owned(), picture, None)));
     charts
@@ -187,6 +192,22 @@ fn of_outcome(outcome: connection::ReuseOutcome) -> ReuseOutcome {
         connection::ReuseOutcome::Refused => ReuseOutcome::Refused,
         connection::ReuseOutcome::Unanswered => ReuseOutcome::Unanswered,
     }
+}
+
+/// Connections by their last packet's time; those still open, and those that never opened, are left out.
+fn closes_over_time(case: &Case<'_>) -> Option<Picture> {
+    let evidence = case.evidence;
+    let kinds: Vec<Close> = evidence.tally.closes.keys().copied().collect();
+    let parts = evidence.workers.map(&evidence.shards, |_, shard| {
+        let ended = shard.connections().filter(|connection| !matches!(connection.close(), Close::None | Close::Open));
+        let one = |connection: connection::Connection<'_>| {
+            Some((connection.last().1, kinds.iter().position(|kind| *kind == connection.close())?))
+        };
+        ended.filter_map(one).collect::<Vec<_>>()
+    });
+    let closes: Vec<(Time, usize)> = parts.into_iter().flatten().collect();
+    let kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
+    (closes.len() > 1).then_some(Picture::ClosesOverTime(ClosesOverTime { closes, kinds }))
 }
 
 fn closes(report: &Report) -> Option<Picture> {

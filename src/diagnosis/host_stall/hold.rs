@@ -7,6 +7,7 @@ use super::super::Case;
 use super::super::stall::{self, Look, Probe, Stall, Timing};
 use super::unordered;
 use crate::evidence::echoes::{EchoProbe, EchoSeries, Stray};
+use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
 /// All echo series between two addresses at a capture point, and the stalls that they show.
@@ -68,13 +69,22 @@ pub(crate) struct Witness {
     pub probes: Vec<EchoProbe>,
 }
 
-/// A packet that proves something.
+/// A packet or a line that proves something.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
-    /// From 0 at the point.
-    pub frame: u64,
-    pub at: Time,
+    pub place: Place,
+    /// Where the moment is known.
+    pub at: Option<Time>,
     pub text: String,
+}
+
+/// Where a proof stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// A frame, from 0 at the capture point.
+    Frame(u64),
+    /// A line of a log.
+    Line(Source),
 }
 
 impl PairStalls {
@@ -85,6 +95,11 @@ impl PairStalls {
 }
 
 impl PairStalls {
+    /// Every request's time at the capture point and its round trip.
+    pub fn trips(&self, case: &Case<'_>) -> Vec<(Time, Option<Span>)> {
+        self.of(case).flat_map(|series| &series.probes).map(|probe| (probe.request.0, probe.rtt())).collect()
+    }
+
     /// Every probe's time of sending and round trip, for a picture. Where requests were held, both are counted from
     /// the schedule that the requests kept.
     pub fn marks(&self, case: &Case<'_>) -> Vec<(Time, Option<Span>)> {
@@ -110,6 +125,24 @@ impl Witness {
 }
 
 impl Hold {
+    /// A stall that one series or log shows, with what proves it.
+    pub fn of(stall: &Stall, proof: Vec<Proof>) -> Self {
+        Self {
+            start: stall.start,
+            length: stall.length,
+            lasted: stall.lasted,
+            release: stall.release,
+            held: stall.held.len(),
+            stragglers: stall.stragglers,
+            lost: stall.lost,
+            tail_drop: stall.tail_drop,
+            slope: stall.slope,
+            series: 1,
+            witnesses: Vec::new(),
+            proof,
+        }
+    }
+
     /// Whether a series shows it that way.
     pub fn has(&self, way: Way) -> bool {
         self.witnesses.iter().any(|witness| witness.way == way)
@@ -218,27 +251,16 @@ fn by_schedule(packets: impl Iterator<Item = (u16, EchoProbe, Time)>) -> (Vec<Pr
 
 fn hold(series: &EchoSeries, stall: &Stall, way: Way, probes: &[EchoProbe]) -> Hold {
     let held: Vec<EchoProbe> = stall.held.iter().filter_map(|place| probes.get(*place).copied()).collect();
-    Hold {
-        start: stall.start,
-        length: stall.length,
-        lasted: stall.lasted,
-        release: stall.release,
-        held: held.len(),
-        stragglers: stall.stragglers,
-        lost: stall.lost,
-        tail_drop: stall.tail_drop,
-        slope: stall.slope,
-        series: 1,
-        proof: proof(series, &held, way, stall.release.0),
-        witnesses: vec![Witness { client: series.client, server: series.server, id: series.id, way, probes: held }],
-    }
+    let proof = proof(series, &held, way, stall.release.0);
+    let witness = Witness { client: series.client, server: series.server, id: series.id, way, probes: held };
+    Hold { witnesses: vec![witness], ..Hold::of(stall, proof) }
 }
 
 /// The first held probe, and the first and the last packet of the burst.
 fn proof(series: &EchoSeries, held: &[EchoProbe], way: Way, release: Time) -> Vec<Proof> {
     let (Some(first), Some(last)) = (held.first(), held.last()) else { return Vec::new() };
     let (client, server) = (series.client, series.server);
-    let one = |(at, frame): (Time, u64), text: String| Proof { frame, at, text };
+    let one = |(at, frame): (Time, u64), text: String| Proof { place: Place::Frame(frame), at: Some(at), text };
     if way == Way::Requests {
         let early = one(
             first.request,
@@ -281,7 +303,7 @@ fn proof(series: &EchoSeries, held: &[EchoProbe], way: Way, release: Time) -> Ve
 }
 
 /// Stalls that meet in time are one.
-fn merged(mut seen: Vec<Hold>) -> Vec<Hold> {
+pub(super) fn merged(mut seen: Vec<Hold>) -> Vec<Hold> {
     seen.sort_by_key(|hold| (hold.start, hold.release));
     let mut holds: Vec<Hold> = Vec::new();
     for next in seen {

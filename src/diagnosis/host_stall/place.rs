@@ -1,13 +1,14 @@
 //! Where packets were held: before or behind the capture point, and what other pings and other points say of it.
 //!
-//! One capture tells only on which side of it. A ping of a third host in the same seconds, or the same probes seen at
-//! a second point, tell more.
+//! One capture tells only on which side of it, one log nothing. A ping of a third host in the same seconds, the
+//! reverse ping, or the same probes seen at a second point tell more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::super::Case;
-use super::hold::{PairStalls, Way};
+use super::hold::{Hold, PairStalls, Way};
+use super::logs::LogStalls;
 use crate::evidence::echoes::EchoProbe;
 use crate::time::{Span, Time};
 
@@ -19,13 +20,35 @@ pub(super) struct Placed {
     pub settled: bool,
 }
 
+/// Pings between two hosts, whatever recorded them.
+#[derive(Clone, Copy)]
+pub(super) enum Pings<'a> {
+    Captured(&'a PairStalls),
+    Logged(&'a LogStalls),
+}
+
+/// One of the two hosts.
+struct End {
+    name: String,
+    addresses: BTreeSet<IpAddr>,
+    /// The place of the host whose files tell it.
+    host: Option<usize>,
+}
+
 /// What the pings of a third host, or another point, say.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Clue {
-    /// The pair's first address and a third one ran on.
-    Clean { common: IpAddr, third: IpAddr },
+    /// Pings between one of the two and a third host ran on.
+    Clean { common: String, suspect: String, third: String },
     /// They stalled as well.
-    Stalled { common: IpAddr, third: IpAddr },
+    Stalled { common: String, third: String },
+    /// Pings the other way ran on.
+    ReverseClean { by: String },
+    /// They stalled as well.
+    ReverseStalled { by: String },
+    /// Pings between two other hosts stalled as well,
+    /// or the same two by addresses of the other family.
+    Others { one: String, other: String, kin: bool },
     /// The same probes at another point.
     Elsewhere { point: u16, what: Elsewhere },
 }
@@ -40,18 +63,31 @@ enum Elsewhere {
     Even,
     /// Replies were late there as well; whether that point is nearer to the server.
     Late { nearer: bool },
+    /// What a log shows was late there as well.
+    Seen,
 }
 
-pub(super) fn place(case: &Case<'_>, pair: &PairStalls, all: &[PairStalls]) -> Placed {
-    let mut verdict = side(pair);
-    let clues = clues(case, pair, all);
+pub(super) fn place(case: &Case<'_>, pings: Pings<'_>) -> Placed {
+    let mut verdict = match pings {
+        Pings::Captured(pair) => side(pair),
+        Pings::Logged(log) => format!(
+            "A log shows one side only: {} itself, {} or something between them held the replies.",
+            pings.ends().0.name,
+            log.target
+        ),
+    };
+    let clues = clues(case, pings);
     for clue in &clues {
-        verdict.push_str(&clue.words(case, pair));
+        verdict.push_str(&clue.words(case, pings));
     }
-    if clues.is_empty() {
-        verdict.push_str(" One capture cannot tell which host it was.");
+    let settled = clues.iter().any(Clue::settles);
+    if !settled {
+        verdict.push_str(match pings {
+            Pings::Captured(_) => " One capture cannot tell which host it was.",
+            Pings::Logged(_) => " Which of them it was cannot be told from this.",
+        });
     }
-    Placed { verdict, settled: !clues.is_empty() }
+    Placed { verdict, settled }
 }
 
 /// What the capture point itself shows.
@@ -77,13 +113,33 @@ fn side(pair: &PairStalls) -> String {
     replies.chain(requests).collect::<Vec<_>>().join(" ")
 }
 
-fn clues(case: &Case<'_>, pair: &PairStalls, all: &[PairStalls]) -> Vec<Clue> {
+fn clues(case: &Case<'_>, pings: Pings<'_>) -> Vec<Clue> {
     let mut clues: Vec<Clue> = Vec::new();
-    for other in all {
-        if other.point == pair.point {
-            clues.extend(third(case, pair, other));
-        } else if super::unordered(other.client, other.server) == super::unordered(pair.client, pair.server) {
-            clues.extend(elsewhere(case, pair, other).map(|what| Clue::Elsewhere { point: other.point, what }));
+    for other in case.stalls() {
+        match pings {
+            Pings::Captured(pair) if other.point == pair.point => {
+                clues.extend(third(case, pings, Pings::Captured(other)));
+            }
+            Pings::Captured(pair) => {
+                if super::unordered(other.client, other.server) == super::unordered(pair.client, pair.server) {
+                    let what = elsewhere(case, pair, other);
+                    clues.extend(what.map(|what| Clue::Elsewhere { point: other.point, what }));
+                }
+            }
+            Pings::Logged(log) if log.is_of(other) => {
+                let what = at_point(case, log, other);
+                clues.extend(what.map(|what| Clue::Elsewhere { point: other.point, what }));
+            }
+            Pings::Logged(_) => clues.extend(third(case, pings, Pings::Captured(other))),
+        }
+    }
+    for other in case.ping_logs().iter().filter(|log| log.dated && log.watched > Span::ZERO) {
+        let same = match pings {
+            Pings::Captured(pair) => other.is_of(pair),
+            Pings::Logged(log) => !log.dated || std::ptr::eq(log, other),
+        };
+        if !same {
+            clues.extend(third(case, pings, Pings::Logged(other)));
         }
     }
     clues.sort();
@@ -91,27 +147,93 @@ fn clues(case: &Case<'_>, pair: &PairStalls, all: &[PairStalls]) -> Vec<Clue> {
     clues
 }
 
-/// What the pings between one of the two and a third host say, if they ran through most of the stalls.
-fn third(case: &Case<'_>, pair: &PairStalls, other: &PairStalls) -> Option<Clue> {
-    let mine = [pair.client, pair.server];
-    let theirs = [other.client, other.server];
-    let common = mine.into_iter().find(|address| theirs.contains(address))?;
-    let third = theirs.into_iter().find(|address| !mine.contains(address))?;
+impl Pings<'_> {
+    /// Who asks and who answers.
+    fn ends(&self) -> (End, End) {
+        let one = |ip: IpAddr| End { name: ip.to_string(), addresses: BTreeSet::from([ip]), host: None };
+        match self {
+            Self::Captured(pair) => (one(pair.client), one(pair.server)),
+            Self::Logged(log) => {
+                let mut senders = log.senders.iter();
+                let name = match (senders.next(), senders.next()) {
+                    (Some(only), None) => only.to_string(),
+                    _ => format!("the host that wrote {}", log.inputs()),
+                };
+                let sender = End { name, addresses: log.senders.clone(), host: Some(log.host) };
+                let addresses = log.address.into_iter().collect();
+                (sender, End { name: log.target.clone(), addresses, host: None })
+            }
+        }
+    }
+
+    fn holds(&self) -> &[Hold] {
+        match self {
+            Self::Captured(pair) => &pair.holds,
+            Self::Logged(log) => &log.holds,
+        }
+    }
+
+    fn ran_on(&self, case: &Case<'_>, from: Time, until: Time) -> bool {
+        match self {
+            Self::Captured(pair) => ran_on(case, pair, from, until),
+            Self::Logged(log) => log.ran_on(from, until),
+        }
+    }
+}
+
+impl End {
+    /// Whether addresses tell it from another host: an IPv4 and an IPv6 address may be of one.
+    fn is_comparable(&self, other: &Self) -> bool {
+        let families = |end: &Self| -> BTreeSet<bool> { end.addresses.iter().map(IpAddr::is_ipv4).collect() };
+        families(self).is_empty() || families(other).is_empty() || families(self) == families(other)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let shared = self.addresses.iter().any(|address| other.addresses.contains(address));
+        shared || self.host.is_some() && self.host == other.host
+    }
+}
+
+/// What other pings say, if they ran through most of the stalls.
+fn third(case: &Case<'_>, pings: Pings<'_>, other: Pings<'_>) -> Option<Clue> {
     let (mut clean, mut stalled) = (0_usize, 0_usize);
-    for hold in &pair.holds {
+    for hold in pings.holds() {
         let until = hold.release.0;
-        if other.holds.iter().any(|theirs| theirs.meets(hold.start, until)) {
+        if other.holds().iter().any(|theirs| theirs.meets(hold.start, until)) {
             stalled += 1;
-        } else if ran_on(case, other, hold.start, until) {
+        } else if other.ran_on(case, hold.start, until) {
             clean += 1;
         }
     }
-    let half = |count: usize| count.saturating_mul(2) > pair.holds.len();
-    match (half(clean), half(stalled)) {
-        (true, _) => Some(Clue::Clean { common, third }),
-        (_, true) => Some(Clue::Stalled { common, third }),
-        _ => None,
+    let most = |count: usize| count.saturating_mul(2) > pings.holds().len();
+    let clean = match (most(clean), most(stalled)) {
+        (true, _) => true,
+        (_, true) => false,
+        _ => return None,
+    };
+    let (mine, theirs) = (pings.ends(), other.ends());
+    if mine.0.is(&theirs.1) && mine.1.is(&theirs.0) {
+        let by = theirs.0.name;
+        return Some(if clean { Clue::ReverseClean { by } } else { Clue::ReverseStalled { by } });
     }
+    let (common, suspect, third) = match () {
+        // Two hosts that ping the same one, or one that pings two, or a chain of both.
+        () if mine.0.is(&theirs.0) && mine.1.is(&theirs.1) => return None,
+        () if mine.0.is(&theirs.0) => (mine.0, mine.1, theirs.1),
+        () if mine.0.is(&theirs.1) => (mine.0, mine.1, theirs.0),
+        () if mine.1.is(&theirs.0) => (mine.1, mine.0, theirs.1),
+        () if mine.1.is(&theirs.1) => (mine.1, mine.0, theirs.0),
+        () => {
+            let kin = !theirs.1.is_comparable(&mine.1);
+            let (one, other) = (theirs.0.name, theirs.1.name);
+            return (!clean).then_some(Clue::Others { one, other, kin });
+        }
+    };
+    if !clean && !third.is_comparable(&suspect) {
+        return Some(Clue::Others { one: common.name, other: third.name, kin: true });
+    }
+    let (common, suspect, third) = (common.name, suspect.name, third.name);
+    Some(if clean { Clue::Clean { common, suspect, third } } else { Clue::Stalled { common, third } })
 }
 
 /// At least two probes were sent and answered well before the release.
@@ -122,6 +244,18 @@ fn ran_on(case: &Case<'_>, pair: &PairStalls, from: Time, until: Time) -> bool {
         sent >= from && sent < until && probe.rtt().is_some_and(|rtt| rtt < left)
     };
     pair.of(case).flat_map(|series| &series.probes).filter(answered).take(2).count() == 2
+}
+
+/// How a log's stalls look at a point that shows its probes.
+fn at_point(case: &Case<'_>, log: &LogStalls, pair: &PairStalls) -> Option<Elsewhere> {
+    let seen = log.holds.iter().filter(|hold| pair.holds.iter().any(|theirs| theirs.meets(hold.start, hold.release.0)));
+    let seen = seen.count().saturating_mul(2);
+    let prompt = log.holds.iter().filter(|hold| ran_on(case, pair, hold.start, hold.release.0)).count();
+    match (seen > log.holds.len(), prompt.saturating_mul(2) > log.holds.len()) {
+        (true, _) => Some(Elsewhere::Seen),
+        (_, true) => Some(Elsewhere::Prompt),
+        _ => None,
+    }
 }
 
 /// How the held probes fared at another point.
@@ -155,20 +289,38 @@ fn same(one: &EchoProbe, other: &EchoProbe) -> bool {
 }
 
 impl Clue {
-    fn words(&self, case: &Case<'_>, pair: &PairStalls) -> String {
-        let (client, server) = (pair.client, pair.server);
+    /// Whether it says which host it was, or between which points.
+    fn settles(&self) -> bool {
+        !matches!(
+            self,
+            Self::ReverseStalled { .. } | Self::Others { .. } | Self::Elsewhere { what: Elsewhere::Seen, .. }
+        )
+    }
+
+    fn words(&self, case: &Case<'_>, pings: Pings<'_>) -> String {
+        let (client, server) = pings.ends();
+        let (client, server) = (client.name, server.name);
         match self {
-            Self::Clean { common, third } => {
-                let suspect = if *common == client { server } else { client };
+            Self::Clean { common, suspect, third } => format!(
+                " Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way."
+            ),
+            Self::Stalled { common, third } => format!(
+                " Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share."
+            ),
+            Self::ReverseClean { by } => format!(
+                " The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way."
+            ),
+            Self::ReverseStalled { by } => {
                 format!(
-                    " Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way."
+                    " The pings of {by} the other way stalled as well, as they do whichever of the two stands still."
                 )
             }
-            Self::Stalled { common, third } => {
-                format!(
-                    " Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share."
-                )
-            }
+            Self::Others { one, other, kin: true } => format!(
+                " Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them."
+            ),
+            Self::Others { one, other, kin: false } => format!(
+                " Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link."
+            ),
             Self::Elsewhere { point, what } => {
                 let name = case.evidence.points.get(usize::from(*point)).and_then(|point| point.inputs.first());
                 let there = name.map_or_else(
@@ -177,8 +329,11 @@ impl Clue {
                 );
                 match what {
                     Elsewhere::Prompt => format!(
-                        " At {there} the same requests came evenly and were answered at once: the replies were held between the two points, or by {client} where it captured itself."
+                        " At {there} the same requests came evenly and were answered at once: the replies were held between {}, or by {client} {}.",
+                        if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
+                        if matches!(pings, Pings::Logged(_)) { "itself" } else { "where it captured itself" },
                     ),
+                    Elsewhere::Seen => format!(" At {there} the same replies were late as well."),
                     Elsewhere::Bunched => {
                         format!(" At {there} the same requests came together: they were held before that point.")
                     }

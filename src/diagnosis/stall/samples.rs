@@ -56,7 +56,7 @@ impl Samples {
         let rtts: Vec<f64> = answered.iter().map(|sample| sample.rtt).collect();
         let steps = pairs(&rtts).map(|(one, next)| (next - one).abs()).collect();
         let jitter = quantile(steps, 0.5) / NORMAL_STEP;
-        let floor = if timing == Timing::Stamped { 0.05 } else { 0.15 } * interval;
+        let floor = if timing == Timing::Stamped { 0.05 } else { 0.25 } * interval;
         let together = floor.max(5.0).max(4.0 * jitter).min(0.3 * interval);
         Self { base: quantile(rtts, 0.25), answered, lost, sends, interval, jitter, together, origin }
     }

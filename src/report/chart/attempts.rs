@@ -36,19 +36,19 @@ const FEW: i64 = 15;
 
 /// A cause that is drawn: its name, its attempts, and the places in the list of causes it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Layer {
-    name: String,
-    count: u64,
+pub(super) struct Layer {
+    pub name: String,
+    pub count: u64,
     places: Vec<usize>,
 }
 
 /// Bars of equal width: all attempts, and those of each layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Bars {
+pub(super) struct Bars {
     start: Time,
-    step: Span,
+    pub step: Span,
     all: Vec<u64>,
-    layers: Vec<Vec<u64>>,
+    pub layers: Vec<Vec<u64>>,
 }
 
 impl Attempts {
@@ -69,7 +69,7 @@ impl Attempts {
     }
 
     /// The causes by how often they occur; those beyond the colours together.
-    fn layers(&self) -> Vec<Layer> {
+    pub(super) fn layers(&self) -> Vec<Layer> {
         let mut counts = vec![0_u64; self.causes.len()];
         let mut unnamed = 0_u64;
         for cause in self.attempts.iter().filter_map(|attempt| attempt.cause) {
@@ -91,7 +91,7 @@ impl Attempts {
         layers
     }
 
-    fn bars(&self, layers: &[Layer]) -> Bars {
+    pub(super) fn bars(&self, layers: &[Layer]) -> Bars {
         let times = || self.attempts.iter().map(|attempt| attempt.at);
         let (first, last) = (times().min().unwrap_or(Time(0)), times().max().unwrap_or(Time(0)));
         let step = bar_width(last.since(first));
@@ -166,7 +166,7 @@ impl Attempts {
 }
 
 impl Bars {
-    fn time_axis(&self) -> TimeAxis {
+    pub fn time_axis(&self) -> TimeAxis {
         let count = i64::try_from(self.all.len()).unwrap_or(1);
         // Few bars are not stretched over the whole plot.
         let free = Span(self.step.0.saturating_mul((FEW - count).max(0) / 2));
@@ -177,13 +177,13 @@ impl Bars {
         TimeAxis::between(self.start.minus(free), end.plus(free))
     }
 
-    fn tallest_failed(&self) -> u64 {
+    pub fn tallest_failed(&self) -> u64 {
         let failed = |bar: usize| self.layers.iter().filter_map(|layer| layer.get(bar)).sum();
         (0..self.all.len()).map(failed).max().unwrap_or(0)
     }
 
     /// Draws bars on top of each other, the first at the bottom.
-    fn draw(
+    pub fn draw(
         &self,
         scene: &mut Scene,
         time: &TimeAxis,
@@ -227,7 +227,7 @@ fn bar_width(span: Span) -> Span {
 }
 
 /// A bar's width in words: `10 s`, `5 min`.
-fn words(step: Span) -> String {
+pub(super) fn words(step: Span) -> String {
     const SECOND: i64 = 1_000_000_000;
     match step.0 {
         ..SECOND => format!("{:.0} ms", step.millis()),

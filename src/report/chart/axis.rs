@@ -232,6 +232,17 @@ impl TimeAxis {
         Self { base: moment, axis, title }
     }
 
+    /// An axis over moments of which only the distance from the first probe is known.
+    pub fn counted(times: impl IntoIterator<Item = Time>) -> Self {
+        let last = times.into_iter().max().unwrap_or_default().max(Time(SECOND));
+        let ns_per_second = offset(Time(SECOND), Time(0));
+        let until = offset(last, Time(0)) * 1.02;
+        let mut axis = Axis::linear(0.0, until / ns_per_second, 9.0, decimal);
+        (axis.from, axis.until) = (-0.02 * until, until);
+        axis.ticks.iter_mut().for_each(|tick| tick.at *= ns_per_second);
+        Self { base: Time(0), axis, title: "seconds since the first probe".to_owned() }
+    }
+
     /// How far along the axis the time is, from 0 to 1.
     pub fn part(&self, at: Time) -> f64 {
         self.axis.part(offset(at, self.base))

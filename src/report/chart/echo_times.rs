@@ -20,6 +20,8 @@ pub struct EchoTimes {
     pub releases: Vec<Time>,
     /// Which time goes to the right.
     pub by: EchoAxis,
+    /// Times are those of a clock; else they count from the first probe.
+    pub dated: bool,
 }
 
 /// One echo request.
@@ -70,8 +72,8 @@ impl EchoTimes {
 
     pub(super) fn scene(&self, head: Head<'_>) -> Scene {
         let mut scene = Scene::default();
-        let time =
-            TimeAxis::over(self.echoes.iter().filter_map(|echo| self.at(echo)).chain(self.releases.iter().copied()));
+        let times = self.echoes.iter().filter_map(|echo| self.at(echo)).chain(self.releases.iter().copied());
+        let time = if self.dated { TimeAxis::over(times) } else { TimeAxis::counted(times) };
         let longest = self.echoes.iter().filter_map(|echo| echo.rtt).max().unwrap_or(Span::ZERO);
         let (y, unit) = vertical(longest);
         let top = head.draw(&mut scene);
@@ -183,7 +185,7 @@ mod tests {
             EchoMark { sent: START.plus(Span::from_millis(millis)), rtt: (n % 83 != 5).then_some(rtt) }
         };
         let releases = (0..count * 200 / 20_000).map(|n| START.plus(Span::from_millis(n * 20_000 + 13_000)));
-        EchoTimes { echoes: (0..count).map(echo).collect(), releases: releases.collect(), by }
+        EchoTimes { echoes: (0..count).map(echo).collect(), releases: releases.collect(), by, dated: true }
     }
 
     #[test]
@@ -223,7 +225,7 @@ mod tests {
         let echoes = odd.map(|(sent, rtt)| EchoMark { sent, rtt }).to_vec();
         check::draws(
             "echo-odd",
-            Picture::EchoTimes(EchoTimes { echoes, releases: vec![Time(7)], by: EchoAxis::Sent }),
+            Picture::EchoTimes(EchoTimes { echoes, releases: vec![Time(7)], by: EchoAxis::Sent, dated: true }),
             &[],
         );
     }

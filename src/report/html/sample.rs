@@ -52,6 +52,7 @@ pub(crate) fn empty() -> Report {
         ],
         services: vec![service("192.0.2.80", 443), service("2001:db8:ffff:ffff:ffff:ffff:ffff:fffe", 65_535)],
         populations: Vec::new(),
+        pings: Vec::new(),
         hosts: vec![serde_json::json!({
             "name": "web1",
             "kernel": "3.10.0-327.el7.x86_64",

@@ -162,7 +162,7 @@ fn is_number(cell: &str) -> bool {
 /// The tables of what was seen: those without rows are left out.
 pub(super) fn all<'a>(report: &'a Report, connections: &'a ConnectionTable) -> Vec<DataTable<'a>> {
     let mut tables = vec![self::connections(connections), clients(report), services(report)];
-    tables.extend([states(report), populations(report), hosts(report)]);
+    tables.extend([states(report), populations(report), pings(report), hosts(report)]);
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
@@ -267,6 +267,32 @@ fn populations(report: &Report) -> DataTable<'_> {
     });
     let columns = ["Host", "Point", "Closes that left TIME-WAIT", "Most at once", "At", "Limit reached"];
     DataTable::new("populations", "TIME-WAITs by host", &columns, rows.collect())
+}
+
+/// What pings look like.
+fn pings(report: &Report) -> DataTable<'_> {
+    let rows = report.pings.iter().map(|ping| {
+        let looks = match (ping.looks.as_slice(), ping.stalls) {
+            ([], 0) => "even".to_owned(),
+            ([], _) => String::new(),
+            (looks, _) => looks.join("; "),
+        };
+        let cells = [
+            ping.seen_in.clone(),
+            ping.client.clone(),
+            ping.server.clone(),
+            count(ping.sent),
+            count(ping.answered),
+            format!("{:.1}", ping.usual_ms),
+            format!("{:.1}", ping.longest_ms),
+            count(ping.stalls),
+            looks,
+        ];
+        cells.map(Cow::Owned).to_vec()
+    });
+    let columns =
+        ["Seen in", "From", "To", "Sent", "Answered", "Usual, ms", "Longest, ms", "Stalls", "What else they look like"];
+    DataTable::new("pings", "Pings", &columns, rows.collect())
 }
 
 fn row<'a>(first: String, numbers: &[u64]) -> Vec<Cow<'a, str>> {

@@ -1,0 +1,171 @@
+//! A second look at a few connections: their segments one by one, which the first pass did not keep.
+//!
+//! Pictures of single connections need them. Only regular files named or found in folders are read again, and only
+//! their beginnings: standard input is gone, and nobody waits for a second pass over everything.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{BLOCK, Input, Kind};
+use crate::capture::pcap::{HEADER, Pcap};
+use crate::capture::pcapng::Pcapng;
+use crate::capture::{Format, Stop};
+use crate::connection::Socket;
+use crate::input::{Opened, Origin, Source};
+use crate::segment::{Batch, Decoder, Marks, PairHasher, Segment, ShardBatch};
+
+/// A connection that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The number of its capture point.
+    pub point: u16,
+    /// Client and server.
+    pub ends: (Socket, Socket),
+    /// Its first and its last frame, from 0 at the capture point.
+    pub frames: (u64, u64),
+}
+
+/// One of its segments.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The frame, from 0 at the capture point.
+    pub frame: u64,
+    /// Whether the client sent it.
+    pub from_client: bool,
+    /// What it says.
+    pub segment: Segment,
+}
+
+/// Octets of a file that are read again, unpacked.
+const MOST: u64 = 256 << 20;
+/// Segments of one connection that are kept.
+const ROWS: usize = 4096;
+
+/// The segments of each connection that is wanted, in frame order; none where they cannot be read again.
+#[must_use]
+pub fn look_again(sources: &[Source], inputs: &[Input], wanted: &[Wanted]) -> Vec<Vec<Row>> {
+    let mut rows = vec![Vec::new(); wanted.len()];
+    for input in inputs {
+        let Kind::Capture(capture) = &input.kind else { continue };
+        let end = capture.base.saturating_add(capture.frames.packets);
+        let inside = |one: &Wanted| one.point == capture.point && one.frames.0 < end && one.frames.1 >= capture.base;
+        let source = sources.iter().find(|source| source.name == input.name);
+        let source = source.filter(|source| matches!(source.origin, Origin::File(_)));
+        let (Some(source), Some(until)) =
+            (source, wanted.iter().filter(|one| inside(one)).map(|one| one.frames.1).max())
+        else {
+            continue;
+        };
+        let mut search = Search { wanted, point: capture.point, next: capture.base, until, rows: &mut rows };
+        // What cannot be read again has no picture; the first pass has told why.
+        let _ = search.source(source);
+    }
+    rows
+}
+
+struct Search<'a> {
+    wanted: &'a [Wanted],
+    point: u16,
+    /// The frame that comes next.
+    next: u64,
+    /// The last frame that is wanted.
+    until: u64,
+    rows: &'a mut Vec<Vec<Row>>,
+}
+
+impl Search<'_> {
+    fn source(&mut self, source: &Source) -> Option<()> {
+        let (head, mut reader): (Vec<u8>, Box<dyn Read + Send>) = match source.open().ok()? {
+            Opened::Plain { mut file, .. } => {
+                let head = begin(&mut file).ok()?;
+                (head, Box::new(file))
+            }
+            Opened::Stream { head, reader } => (head, reader),
+        };
+        if let Some(pcap) = Pcap::open(&head) {
+            self.records(pcap, head, HEADER, &mut reader);
+        } else if let Some(pcapng) = Pcapng::open(&head) {
+            self.records(pcapng, head, 0, &mut reader);
+        }
+        Some(())
+    }
+
+    fn records<F: Format>(&mut self, mut format: F, mut bytes: Vec<u8>, mut start: usize, reader: &mut impl Read) {
+        let (hasher, mut batch) = (PairHasher::default(), Batch::default());
+        let (mut octets, mut wanted) = (0_u64, BLOCK);
+        while self.next <= self.until && octets < MOST {
+            let before = bytes.len();
+            let room = wanted.saturating_sub(before).max(1) as u64;
+            let failed = reader.by_ref().take(room).read_to_end(&mut bytes).is_err();
+            let got = (bytes.len() - before) as u64;
+            octets = octets.saturating_add(got);
+            let limit = bytes.len();
+            let walked = format.walk(&bytes, start, limit, &mut Decoder::new(&hasher, &mut batch));
+            self.take(&batch);
+            bytes.drain(..walked.place.min(limit));
+            start = 0;
+            wanted = match walked.stop {
+                Some(Stop::Damaged { .. }) => return,
+                Some(Stop::Short { needed }) => BLOCK.max(needed),
+                None => BLOCK,
+            };
+            if failed || got < room {
+                return;
+            }
+        }
+    }
+
+    /// Keeps what is wanted of a block.
+    fn take(&mut self, batch: &Batch) {
+        let first_new: Vec<usize> = self.rows.iter().map(Vec::len).collect();
+        for shard in &batch.shards {
+            for segment in shard.segments.iter().filter(|segment| !segment.marks.has(Marks::ICMP_ERROR)) {
+                self.segment(shard, segment);
+            }
+        }
+        for (rows, first) in self.rows.iter_mut().zip(first_new) {
+            if let Some(new) = rows.get_mut(first..) {
+                new.sort_by_key(|row| row.frame);
+            }
+        }
+        self.next = self.next.saturating_add(batch.frames.packets);
+    }
+
+    fn segment(&mut self, shard: &ShardBatch, segment: &Segment) {
+        let frame = self.next.saturating_add(u64::from(segment.frame));
+        for (one, rows) in self.wanted.iter().zip(self.rows.iter_mut()) {
+            if one.point != self.point || frame < one.frames.0 || frame > one.frames.1 || rows.len() >= ROWS {
+                continue;
+            }
+            let ports = (segment.src_port, segment.dst_port);
+            let (client, server) = one.ends;
+            if ports != (client.port, server.port) && ports != (server.port, client.port) {
+                continue;
+            }
+            let (src, dst) = addresses(shard, segment);
+            let ends = (Socket { ip: src, port: ports.0 }, Socket { ip: dst, port: ports.1 });
+            let from_client = ends == (client, server);
+            if from_client || ends == (server, client) {
+                rows.push(Row { frame, from_client, segment: *segment });
+            }
+        }
+    }
+}
+
+fn addresses(shard: &ShardBatch, segment: &Segment) -> (IpAddr, IpAddr) {
+    if segment.marks.has(Marks::WIDE) {
+        let wide = shard.wides.get(segment.src as usize).copied().unwrap_or_default();
+        return (Ipv6Addr::from(wide.src).to_canonical(), Ipv6Addr::from(wide.dst).to_canonical());
+    }
+    (IpAddr::V4(segment.src.into()), IpAddr::V4(segment.dst.into()))
+}
+
+/// The first octets of a file, from its beginning.
+fn begin(file: &mut File) -> std::io::Result<Vec<u8>> {
+    use std::io::Seek;
+    file.rewind()?;
+    let mut head = Vec::new();
+    file.by_ref().take(64).read_to_end(&mut head)?;
+    Ok(head)
+}
