@@ -11,7 +11,8 @@ use crate::{ingest, input};
 pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
     let (sources, mut errors) = input::expand(&inputs.inputs);
     let progress = Progress::new(&sources, inputs.quiet);
-    let reading = ingest::read(&sources, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
+    let read = if inputs.separate { ingest::read_separate } else { ingest::read };
+    let reading = read(&sources, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
     errors.extend(reading.errors);
     for argument in &inputs.inputs {
@@ -32,6 +33,9 @@ pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
         output::complain(&error.to_string());
     }
     let evidence = Evidence::new(reading.inputs, reading.parts);
+    for input in &evidence.inputs {
+        input.notes.iter().for_each(|note| output::complain(&format!("{}: {note}", input.name)));
+    }
     for (number, name) in evidence.inputs.iter().map(|input| &input.name).enumerate() {
         if let Some(why) = evidence.capture(number).and_then(|capture| capture.truncated.as_deref()) {
             output::complain(&format!("{name}: {why}"));
