@@ -6,6 +6,7 @@
 mod link_type;
 pub mod pcap;
 pub mod pcapng;
+pub mod snoop;
 
 pub use link_type::LinkType;
 
@@ -21,6 +22,9 @@ pub trait Visit {
 
     /// Packets that the capturing side says it dropped on one interface so far.
     fn dropped(&mut self, _interface: u32, _packets: u64) {}
+
+    /// A record that holds no packet, and that Wireshark counts as a frame all the same.
+    fn no_packet(&mut self) {}
 
     /// Something odd that is passed over.
     fn odd(&mut self, _reason: &'static str) {}
@@ -65,6 +69,26 @@ impl Walked {
     const fn at(place: usize) -> Self {
         Self { place, stop: None }
     }
+}
+
+/// A capture whose file header has been read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    /// Classic pcap.
+    Pcap(pcap::Pcap),
+    /// pcapng, before its first block.
+    Pcapng(pcapng::Pcapng),
+    /// Solaris snoop.
+    Snoop(snoop::Snoop),
+}
+
+/// Reads the header of a capture file, whatever its name; `None` where it is none.
+#[must_use]
+pub fn recognise(head: &[u8]) -> Option<Recognised> {
+    let pcap = || pcap::Pcap::open(head).map(Recognised::Pcap);
+    let pcapng = || pcapng::Pcapng::open(head).map(Recognised::Pcapng);
+    let snoop = || snoop::Snoop::open(head).map(Recognised::Snoop);
+    pcap().or_else(pcapng).or_else(snoop)
 }
 
 /// A capture format, with what must be known to walk its records.

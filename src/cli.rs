@@ -50,9 +50,12 @@ enum Command {
 /// What every command that reads captures takes.
 #[derive(Args, Debug)]
 struct Inputs {
-    /// Captures and folders of any kind mixed; `-` is standard input.
+    /// Files, folders and archives of any kind mixed; `-` is standard input.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
+    /// Take every capture for itself; otherwise the files of a rotated set are read as one.
+    #[arg(long)]
+    separate: bool,
     /// Threads to use; 0 means one a core.
     #[arg(short = 'j', long, default_value_t = 0, value_name = "N")]
     threads: usize,

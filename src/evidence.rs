@@ -175,7 +175,7 @@ fn place(connection: Connection<'_>) -> (u16, u64) {
     (connection.point(), connection.first().0)
 }
 
-/// Capture points from the inputs that name them.
+/// Capture points from the inputs that name them, each with its inputs in the order of their packets.
 fn points(inputs: &[Input]) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     for (number, input) in inputs.iter().enumerate() {
@@ -190,5 +190,10 @@ fn points(inputs: &[Input]) -> Vec<Point> {
             point.last_at = point.last_at.max(capture.frames.last_at);
         }
     }
+    let base = |input: &usize| match inputs.get(*input).map(|input| &input.kind) {
+        Some(Kind::Capture(capture)) => capture.base,
+        _ => 0,
+    };
+    points.iter_mut().for_each(|point| point.inputs.sort_by_key(base));
     points
 }

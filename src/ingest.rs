@@ -11,25 +11,26 @@
 mod again;
 mod file;
 mod inputs;
+mod members;
+mod overlap;
+mod sets;
 mod stream;
 mod text;
 mod workers;
 
 pub use again::{Row, Wanted, look_again};
-pub use inputs::{Input, Kind, Reading, read, read_part};
+pub use inputs::{How, Input, Kind, Reading, read, read_as};
 pub use text::Text;
 pub use workers::Workers;
 
-use std::io::Read;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::capture::pcap::Pcap;
-use crate::capture::pcapng::Pcapng;
-use crate::capture::{Blind, Format, Stop, Walked};
+use crate::capture::{self, Blind, Format, Recognised, Stop, Walked, pcap, snoop};
 use crate::connection::{Tracked, Tracker};
-use crate::segment::{Batch, Decoder, Echo, Filter, Frames, PairHasher, Reassembly, SHARDS};
+use crate::input::Unread;
+use crate::segment::{Batch, Decoder, Echo, Filter, Frames, PairHasher, Reassembly, SHARDS, Segment, Tunnel, Wide};
 
 /// Octets of a block: small enough for a core's own cache.
 const BLOCK: usize = 512 * 1024;
@@ -44,7 +45,7 @@ const MISSES_ALLOWED: u32 = 16;
 /// What one capture came to.
 #[derive(Clone, Debug)]
 pub struct Capture {
-    /// `pcap` or `pcapng`.
+    /// `pcap`, `pcapng` or `snoop`.
     pub format: &'static str,
     /// The number of its capture point, from 0.
     pub point: u16,
@@ -57,9 +58,6 @@ pub struct Capture {
     /// Octets read, after decompression.
     pub bytes: u64,
 }
-
-/// A stream behind its first octets.
-pub type Unread = Box<dyn Read + Send>;
 
 /// Decoders and trackers of one run.
 pub struct Pipeline<'a> {
@@ -158,15 +156,19 @@ impl<'a> Pipeline<'a> {
     /// If the file cannot be read.
     pub fn file(&mut self, file: &std::fs::File, size: u64, base: u64) -> std::io::Result<Option<Capture>> {
         let head = file::head(file, HEAD)?;
-        if let Some(pcap) = Pcap::open(&head) {
-            let start = crate::capture::pcap::HEADER as u64;
-            return self.blocks(file, size, (pcap, pcap), start, base).map(Some);
+        match capture::recognise(&head) {
+            Some(Recognised::Pcap(pcap)) => self.blocks(file, size, (pcap, pcap), pcap::HEADER as u64, base).map(Some),
+            Some(Recognised::Snoop(snoop)) => {
+                self.blocks(file, size, (snoop, snoop), snoop::HEADER as u64, base).map(Some)
+            }
+            Some(Recognised::Pcapng(pcapng)) => {
+                // The interfaces are described in front; the later blocks of the first window want to know them.
+                let mut described = pcapng.clone();
+                described.walk(&head, 0, head.len(), &mut Blind);
+                self.blocks(file, size, (pcapng, described), 0, base).map(Some)
+            }
+            None => Ok(None),
         }
-        let Some(pcapng) = Pcapng::open(&head) else { return Ok(None) };
-        // The interfaces are described in front; the later blocks of the first window want to know them.
-        let mut described = pcapng.clone();
-        described.walk(&head, 0, head.len(), &mut Blind);
-        self.blocks(file, size, (pcapng, described), 0, base).map(Some)
     }
 
     /// Reads a stream whose first octets are `head`.
@@ -174,13 +176,23 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// Where they are no capture's: head and stream are handed back for others to read.
     pub fn stream(&mut self, head: Vec<u8>, reader: Unread, base: u64) -> Result<Capture, (Vec<u8>, Unread)> {
-        if let Some(pcap) = Pcap::open(&head) {
-            return Ok(self.pieces(head, crate::capture::pcap::HEADER, reader, pcap, base));
-        }
-        match Pcapng::open(&head) {
-            Some(pcapng) => Ok(self.pieces(head, 0, reader, pcapng, base)),
+        match capture::recognise(&head) {
+            Some(Recognised::Pcap(pcap)) => Ok(self.pieces(head, pcap::HEADER, reader, pcap, base)),
+            Some(Recognised::Snoop(snoop)) => Ok(self.pieces(head, snoop::HEADER, reader, snoop, base)),
+            Some(Recognised::Pcapng(pcapng)) => Ok(self.pieces(head, 0, reader, pcapng, base)),
             None => Err((head, reader)),
         }
+    }
+
+    /// The hash that chooses shards.
+    fn hasher(&self) -> &PairHasher {
+        &self.hasher
+    }
+
+    /// Whether a segment goes on where the capture point stands; see [`Tracker::goes_on`].
+    fn goes_on(&self, segment: &Segment, wide: Option<Wide>, tunnels: &[Tunnel]) -> Option<bool> {
+        // The upper bits choose the shard, as in a batch.
+        self.trackers.get(segment.hash as usize >> 28)?.goes_on(segment, wide, tunnels)
     }
 
     /// Connections tracked so far.

@@ -1,36 +1,54 @@
-//! What was given on the command line becomes recognised inputs: files, folders, standard input.
+//! What was given on the command line becomes recognised inputs: files, folders, patterns, archives, standard input.
 //!
 //! Content decides what a file is, never its name. Folders are walked in order of their members' names, so that
 //! the same folder gives the same report everywhere.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+mod archive;
+mod budget;
+mod content;
+mod packing;
 
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use archive::{Archive, Members};
+pub use content::foreign;
+
+use self::budget::{Budget, Counted};
+use self::content::Content;
+use self::packing::{MOST_LAYERS, read_head, unpacked};
 use crate::error::Error;
 
 /// One thing to read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Source {
-    /// As given; members of folders with their path.
+    /// As given; members of folders with their path, members of archives as `archive!member`.
     pub name: String,
     /// Where its octets come from.
     pub origin: Origin,
-    /// Whether it was named on the command line, and not found in a folder.
+    /// Whether it was named on the command line, and not found in a folder or an archive.
     pub named: bool,
 }
 
 /// Where octets come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Origin {
-    /// A regular file.
+    /// A file, opened anew each time.
     File(PathBuf),
-    /// Standard input.
+    /// A member of an archive, held in memory.
+    Memory(Arc<[u8]>),
+    /// Standard input, which can be opened once.
     StandardInput,
 }
 
 /// Deeper folders are not entered: nobody nests captures like that, and links may run in circles.
 const DEEPEST: usize = 32;
+
+/// What a message says was expected.
+pub const EXPECTED: &str = "a packet capture (pcap, pcapng or snoop) or what a host says \
+     of itself (ss, netstat, nstat, sysctl, …), also compressed (gzip, zstd, xz, bzip2, lz4) or in a tar or zip archive";
 
 /// Lists what the arguments name, folders walked; what cannot be listed is told.
 pub fn expand(arguments: &[PathBuf]) -> (Vec<Source>, Vec<Error>) {
@@ -38,30 +56,49 @@ pub fn expand(arguments: &[PathBuf]) -> (Vec<Source>, Vec<Error>) {
     for argument in arguments {
         if argument.as_os_str() == "-" {
             sources.push(Source { name: "-".to_owned(), origin: Origin::StandardInput, named: true });
-        } else if argument.is_dir() {
-            let before = sources.len();
-            walk(argument, DEEPEST, &mut sources, &mut errors);
-            if sources.len() == before {
-                errors.push(Error::Unrecognised {
-                    input: argument.display().to_string(),
-                    found: "an empty folder".to_owned(),
-                    expected: EXPECTED,
-                });
-            }
+        } else if fs::symlink_metadata(argument).is_err() && is_pattern(argument) {
+            pattern(argument, &mut sources, &mut errors);
         } else {
-            sources.push(Source {
-                name: argument.display().to_string(),
-                origin: Origin::File(argument.clone()),
-                named: true,
-            });
+            path(argument, &mut sources, &mut errors);
         }
     }
     (sources, errors)
 }
 
-/// What a message says was expected.
-pub const EXPECTED: &str = "a packet capture (pcap or pcapng) or what a host says \
-     of itself (ss, netstat, nstat, sysctl, …), also compressed with gzip or zstd";
+fn path(argument: &Path, sources: &mut Vec<Source>, errors: &mut Vec<Error>) {
+    if !argument.is_dir() {
+        let origin = Origin::File(argument.to_owned());
+        return sources.push(Source { name: argument.display().to_string(), origin, named: true });
+    }
+    let before = sources.len();
+    walk(argument, DEEPEST, sources, errors);
+    if sources.len() == before {
+        errors.push(Error::Unrecognised {
+            input: argument.display().to_string(),
+            found: "an empty folder".to_owned(),
+            expected: EXPECTED,
+        });
+    }
+}
+
+fn is_pattern(argument: &Path) -> bool {
+    argument.to_string_lossy().contains(['*', '?', '['])
+}
+
+/// A pattern that no shell expanded, as in a quoted argument or a service file.
+fn pattern(argument: &Path, sources: &mut Vec<Source>, errors: &mut Vec<Error>) {
+    let name = argument.display().to_string();
+    let found = match glob::glob(&name) {
+        Ok(paths) => paths.flatten().collect::<Vec<PathBuf>>(),
+        Err(_) => Vec::new(),
+    };
+    if found.is_empty() {
+        let nothing =
+            io::Error::new(io::ErrorKind::NotFound, "no file has such a name, and no file matches the pattern");
+        errors.push(Error::io(name, "open", nothing));
+    }
+    found.iter().for_each(|one| path(one, sources, errors));
+}
 
 fn walk(folder: &Path, depth: usize, sources: &mut Vec<Source>, errors: &mut Vec<Error>) {
     let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
@@ -76,16 +113,20 @@ fn walk(folder: &Path, depth: usize, sources: &mut Vec<Source>, errors: &mut Vec
                 walk(&path, depth - 1, sources, errors);
             }
         } else if path.is_file() {
+            // Pipes and devices in a folder are nobody's captures, and would be waited for without end.
             sources.push(Source { name: path.display().to_string(), origin: Origin::File(path), named: false });
         }
     }
 }
 
+/// A stream behind its first octets.
+pub type Unread = Box<dyn Read + Send>;
+
 /// An input whose first octets have been looked at.
 pub enum Opened {
     /// A regular file, to be read anywhere.
     Plain {
-        /// The file.
+        /// The file, at its start.
         file: File,
         /// Its length.
         bytes: u64,
@@ -95,8 +136,10 @@ pub enum Opened {
         /// The first octets.
         head: Vec<u8>,
         /// The others.
-        reader: Box<dyn Read + Send>,
+        reader: Unread,
     },
+    /// Several inputs in one.
+    Archive(Archive),
 }
 
 impl Source {
@@ -107,61 +150,70 @@ impl Source {
     pub fn open(&self) -> Result<Opened, Error> {
         let failed = |action| move |source| Error::io(self.name.clone(), action, source);
         match &self.origin {
-            Origin::StandardInput => unpacked(Box::new(io::stdin())).map_err(failed("read")),
+            Origin::StandardInput => stream(Box::new(io::stdin()), Budget::endless()).map_err(failed("read")),
+            Origin::Memory(bytes) => {
+                let budget = Budget::of(bytes.len() as u64);
+                stream(Box::new(io::Cursor::new(Arc::clone(bytes))), budget).map_err(failed("read"))
+            }
             Origin::File(path) => {
-                let mut file = File::open(path).map_err(failed("open"))?;
-                let metadata = file.metadata().map_err(failed("read"))?;
-                let mut magic = [0; 4];
-                let regular = metadata.is_file();
-                let length = if regular { file.read(&mut magic).map_err(failed("read"))? } else { 0 };
-                if regular && Packing::of(magic.get(..length).unwrap_or(&[])).is_none() {
-                    return Ok(Opened::Plain { bytes: metadata.len(), file });
-                }
-                let whole: Box<dyn Read + Send> = if regular {
-                    Box::new(io::Cursor::new(magic).take(length as u64).chain(file))
-                } else {
-                    Box::new(file)
-                };
-                unpacked(whole).map_err(failed("read"))
+                let file = File::open(path).map_err(failed("open"))?;
+                regular(file).map_err(failed("read"))
             }
         }
     }
-}
 
-/// How a stream is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    fn of(magic: &[u8]) -> Option<Self> {
-        match magic {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            _ => None,
+    /// Whether it can be opened as often as one likes, always with the same octets.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match &self.origin {
+            Origin::File(path) => path.is_file(),
+            Origin::Memory(_) => true,
+            Origin::StandardInput => false,
         }
     }
 }
 
-/// Octets that tell a capture, or a layer of compression.
-const HEAD: u64 = 64;
-
-fn unpacked(mut reader: Box<dyn Read + Send>) -> io::Result<Opened> {
-    let head = read_head(&mut reader)?;
-    let Some(packing) = Packing::of(&head) else { return Ok(Opened::Stream { head, reader }) };
-    let whole = io::BufReader::with_capacity(256 * 1024, io::Cursor::new(head).chain(reader));
-    let mut inner: Box<dyn Read + Send> = match packing {
-        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
-    };
-    let head = read_head(&mut inner)?;
-    Ok(Opened::Stream { head, reader: inner })
+/// A regular file that is neither compressed nor an archive may be read anywhere; anything else is a stream.
+fn regular(mut file: File) -> io::Result<Opened> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return stream(Box::new(file), Budget::endless());
+    }
+    let head = read_head(&mut file).0;
+    file.rewind()?;
+    let budget = Budget::of(metadata.len());
+    match content::of(&head) {
+        Content::Other => Ok(Opened::Plain { bytes: metadata.len(), file }),
+        Content::Zip => Ok(Opened::Archive(Archive::zip(Box::new(file), budget, MOST_LAYERS))),
+        Content::Tar | Content::Packed(_) => stream(Box::new(file), budget),
+    }
 }
 
-fn read_head(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    reader.take(HEAD).read_to_end(&mut head)?;
-    Ok(head)
+/// Unpacks a stream as often as it is packed.
+fn stream(reader: Unread, budget: Arc<Budget>) -> io::Result<Opened> {
+    let mut reader: Unread = Box::new(Counted::new(reader, Arc::clone(&budget)));
+    let mut layers = MOST_LAYERS;
+    loop {
+        let (head, failure) = read_head(&mut reader);
+        match content::of(&head) {
+            Content::Packed(packing) if layers > 0 => {
+                layers -= 1;
+                reader = Box::new(unpacked(packing, head, reader, failure, &budget)?);
+            }
+            Content::Tar if layers > 0 => {
+                return Ok(Opened::Archive(Archive::tar(packing::rejoined(head, reader, failure), budget, layers)));
+            }
+            Content::Zip if layers > 0 => {
+                let bytes = archive::in_memory(packing::rejoined(head, reader, failure))?;
+                return Ok(Opened::Archive(Archive::zip(Box::new(io::Cursor::new(bytes)), budget, layers)));
+            }
+            Content::Packed(_) | Content::Tar | Content::Zip => return Err(io::Error::other(packing::TOO_DEEP)),
+            Content::Other => {
+                return match failure {
+                    Some(error) if head.is_empty() => Err(error),
+                    failure => Ok(Opened::Stream { head, reader: packing::held(reader, failure) }),
+                };
+            }
+        }
+    }
 }

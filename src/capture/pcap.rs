@@ -1,6 +1,7 @@
-//! Classic pcap files: both byte orders, microseconds and nanoseconds, and the modified variant.
+//! Classic pcap files: both byte orders, microseconds and nanoseconds, the modified variant, and versions before 2.4.
 //!
-//! draft-ietf-opsawg-pcap; the records are parsed by the pcap-parser crate on our own buffers.
+//! draft-ietf-opsawg-pcap; the records are parsed by the pcap-parser crate on our own buffers. Before version 2.3 a
+//! record gave the original length first, and 2.3 was written both ways (libpcap 1.10, `sf-pcap.c`).
 
 use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be};
 
@@ -23,6 +24,9 @@ enum Order {
     /// Little-endian with eight more octets in each record header (Kuznetzov's).
     LittleModified,
     BigModified,
+    /// Little-endian with the two lengths in either order; the smaller is the captured one.
+    LittleOld,
+    BigOld,
 }
 
 /// Octets of the file header.
@@ -42,11 +46,12 @@ impl Pcap {
             [0xa1, 0xb2, 0xcd, 0x34, ..] => (Order::BigModified, 1000),
             _ => return None,
         };
+        let order = order.of_version(header);
         let &[a, b, c, d] = header.last_chunk::<4>()?;
         // The upper half of the field carries the FCS length and a class, not the link type.
         let link = match order {
-            Order::Little | Order::LittleModified => u16::from_le_bytes([a, b]),
-            Order::Big | Order::BigModified => u16::from_be_bytes([c, d]),
+            Order::Little | Order::LittleModified | Order::LittleOld => u16::from_le_bytes([a, b]),
+            Order::Big | Order::BigModified | Order::BigOld => u16::from_be_bytes([c, d]),
         };
         Some(Self { order, unit, link: LinkType(link) })
     }
@@ -56,20 +61,20 @@ impl Pcap {
         match self.order {
             Order::Little => parse_pcap_frame(bytes).ok(),
             Order::Big => parse_pcap_frame_be(bytes).ok(),
-            Order::LittleModified | Order::BigModified => self.modified_frame(bytes),
+            Order::LittleModified | Order::BigModified | Order::LittleOld | Order::BigOld => self.rare_frame(bytes),
         }
     }
 
-    /// The crate knows the modified variant in little-endian order only.
-    fn modified_frame<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], LegacyPcapBlock<'a>)> {
+    /// The crate knows the modified variant in little-endian order only, and no exchanged lengths.
+    fn rare_frame<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], LegacyPcapBlock<'a>)> {
         let (ts_sec, ts_usec, caplen, origlen) = self.fields(bytes)?;
-        let (data, after) = bytes.get(24..)?.split_at_checked(caplen as usize)?;
+        let (data, after) = bytes.get(self.header_size()..)?.split_at_checked(caplen as usize)?;
         Some((after, LegacyPcapBlock { ts_sec, ts_usec, caplen, origlen, data }))
     }
 
     fn header_size(&self) -> usize {
         match self.order {
-            Order::Little | Order::Big => 16,
+            Order::Little | Order::Big | Order::LittleOld | Order::BigOld => 16,
             Order::LittleModified | Order::BigModified => 24,
         }
     }
@@ -81,6 +86,11 @@ impl Pcap {
         Some(match self.order {
             Order::Little | Order::LittleModified => (a, b, c, d),
             Order::Big | Order::BigModified => (a.swap_bytes(), b.swap_bytes(), c.swap_bytes(), d.swap_bytes()),
+            Order::LittleOld => (a, b, c.min(d), c.max(d)),
+            Order::BigOld => {
+                let (c, d) = (c.swap_bytes(), d.swap_bytes());
+                (a.swap_bytes(), b.swap_bytes(), c.min(d), c.max(d))
+            }
         })
     }
 
@@ -106,6 +116,22 @@ impl Pcap {
             }
         }
         place > 0
+    }
+}
+
+impl Order {
+    /// The order of a version's records; DG/UX wrote 543.0 for an early one.
+    fn of_version(self, header: &[u8; HEADER]) -> Self {
+        let &[_, _, _, _, a, b, c, d, ..] = header;
+        let (major, minor) = match self {
+            Self::Little => (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])),
+            _ => (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
+        };
+        match (self, matches!((major, minor), (2, 0..=3) | (543, 0))) {
+            (Self::Little, true) => Self::LittleOld,
+            (Self::Big, true) => Self::BigOld,
+            (order, _) => order,
+        }
     }
 }
 

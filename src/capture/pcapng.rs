@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use pcap_parser::pcapng::{parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le};
+use pcap_parser::pcapng::{
+    PcapNGOption, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
+    parse_interfacestatisticsblock_be, parse_interfacestatisticsblock_le,
+};
 
 use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
 use crate::time::Time;
@@ -15,6 +18,8 @@ use crate::time::Time;
 pub struct Pcapng {
     big_endian: bool,
     interfaces: Arc<Vec<Interface>>,
+    /// Interfaces of the sections before: each section counts its own from 0.
+    earlier: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +46,13 @@ const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
+const JOURNAL_EXPORT: u32 = 9;
+const CUSTOM: u32 = 0xbad;
+const CUSTOM_UNCOPIED: u32 = 0x4000_0bad;
+/// Options of the blocks that describe interfaces and count what they dropped.
+const IF_TSOFFSET: u16 = 14;
+const ISB_IFDROP: u16 = 5;
+const ISB_OSDROP: u16 = 7;
 /// Type, and the total length in front and behind.
 const SMALLEST_BLOCK: u32 = 12;
 /// As Wireshark has it; nothing real is longer.
@@ -53,7 +65,7 @@ impl Pcapng {
     #[must_use]
     pub fn open(bytes: &[u8]) -> Option<Self> {
         let [0x0a, 0x0d, 0x0d, 0x0a, _, _, _, _, order @ ..] = bytes.first_chunk::<12>()? else { return None };
-        Some(Self { big_endian: section_order(*order)?, interfaces: Arc::default() })
+        Some(Self { big_endian: section_order(*order)?, interfaces: Arc::default(), earlier: 0 })
     }
 
     #[inline]
@@ -73,6 +85,7 @@ impl Pcapng {
                 found: "a section header without byte-order magic".to_owned(),
                 expected: "1a 2b 3c 4d",
             })?;
+            self.earlier = self.earlier.saturating_add(u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX));
             self.interfaces = Arc::default();
         }
         let length = self.word(bytes, 4).ok_or(NEEDED)?;
@@ -90,6 +103,7 @@ impl Pcapng {
             PACKET => self.obsolete_packet(block, visit),
             INTERFACE_DESCRIPTION => self.interface(block, visit),
             INTERFACE_STATISTICS => self.statistics(block, visit),
+            JOURNAL_EXPORT | CUSTOM | CUSTOM_UNCOPIED => visit.no_packet(),
             _ => {}
         }
     }
@@ -171,7 +185,7 @@ impl Pcapng {
                 #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation)]
                 link: LinkType(idb.linktype.0 as u16),
                 resolution: Resolution::of(idb.if_tsresol),
-                offset: idb.if_tsoffset,
+                offset: self.option(&idb.options, IF_TSOFFSET).map_or(0, u64::cast_signed),
                 snap_length: idb.snaplen,
             },
             Err(_) => match self.word(block, 8) {
@@ -195,27 +209,27 @@ impl Pcapng {
     /// The counters of drops: `isb_ifdrop` and `isb_osdrop`, 64 bits in the section's byte order.
     #[cold]
     fn statistics(&self, block: &[u8], visit: &mut impl Visit) {
-        const IF_DROP: u32 = 5;
-        const OS_DROP: u32 = 7;
-        let Some(interface) = self.word(block, 8) else { return };
-        let (mut place, mut dropped) = (20, 0_u64);
-        // The last four octets repeat the block's length.
-        while let Some(head) = self.word(block, place).filter(|_| place + 8 <= block.len()) {
-            let (code, length) =
-                if self.big_endian { (head >> 16, head & 0xffff) } else { (head & 0xffff, head >> 16) };
-            match code {
-                0 => break,
-                IF_DROP | OS_DROP if length == 8 => {
-                    let (first, second) = (self.word(block, place + 4), self.word(block, place + 8));
-                    let words = first.zip(second).map(|(a, b)| if self.big_endian { (a, b) } else { (b, a) });
-                    let count = words.map_or(0, |(high, low)| u64::from(high) << 32 | u64::from(low));
-                    dropped = dropped.saturating_add(count);
-                }
-                _ => {}
+        let parsed = if self.big_endian {
+            parse_interfacestatisticsblock_be(block)
+        } else {
+            parse_interfacestatisticsblock_le(block)
+        };
+        if let Ok((_, statistics)) = parsed {
+            let count = |code| self.option(&statistics.options, code).unwrap_or(0);
+            let dropped = count(ISB_IFDROP).saturating_add(count(ISB_OSDROP));
+            if (statistics.if_id as usize) < self.interfaces.len() {
+                visit.dropped(self.earlier.saturating_add(statistics.if_id), dropped);
+            } else {
+                visit.odd("statistics of an interface that was not described");
             }
-            place += 4 + (length as usize).next_multiple_of(4);
         }
-        visit.dropped(interface, dropped);
+    }
+
+    /// The value of a 64-bit option; the pcap-parser crate takes them all for little-endian.
+    fn option(&self, options: &[PcapNGOption<'_>], code: u16) -> Option<u64> {
+        let option = options.iter().find(|option| option.code.0 == code)?;
+        let value = *option.value.first_chunk::<8>()?;
+        Some(if self.big_endian { u64::from_be_bytes(value) } else { u64::from_le_bytes(value) })
     }
 
     /// Whether blocks follow one another from `bytes` on, over `span` octets or to the end.
@@ -226,7 +240,7 @@ impl Pcapng {
             let Some(rest) = bytes.get(place..).filter(|rest| rest.len() >= 12) else { break };
             let Ok((_, length)) = state.head(rest) else { return false };
             match state.word(rest, length as usize - 4) {
-                Some(behind) if behind.next_multiple_of(4) != length => return false,
+                Some(behind) if behind.checked_next_multiple_of(4) != Some(length) => return false,
                 _ => place += length as usize,
             }
         }

@@ -50,6 +50,7 @@ impl Progress {
 fn size(source: &Source) -> u64 {
     match &source.origin {
         Origin::File(path) => path.metadata().map_or(0, |metadata| metadata.len()),
+        Origin::Memory(bytes) => bytes.len() as u64,
         Origin::StandardInput => 0,
     }
 }

@@ -11,8 +11,9 @@ use crate::{ingest, input};
 pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
     let (sources, mut errors) = input::expand(&inputs.inputs);
     let progress = Progress::new(&sources, inputs.quiet);
-    let reading = ingest::read_part(&sources, inputs.part.filter(), inputs.threads, &|octets| progress.at(octets))
-        .context("reading inputs")?;
+    let how = ingest::How { part: inputs.part.filter(), separate: inputs.separate };
+    let reading =
+        ingest::read_as(&sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
     errors.extend(reading.errors);
     for argument in &inputs.inputs {
@@ -33,6 +34,9 @@ pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
         output::complain(&error.to_string());
     }
     let evidence = Evidence::new(reading.inputs, reading.parts);
+    for input in &evidence.inputs {
+        input.notes.iter().for_each(|note| output::complain(&format!("{}: {note}", input.name)));
+    }
     for (number, name) in evidence.inputs.iter().map(|input| &input.name).enumerate() {
         if let Some(why) = evidence.capture(number).and_then(|capture| capture.truncated.as_deref()) {
             output::complain(&format!("{name}: {why}"));

@@ -91,6 +91,36 @@ impl Tracker {
         self.tracked.copies.total()
     }
 
+    /// Whether a segment goes on where this capture point stands, sent through as many routers as before; `None`
+    /// where its socket pair is not known or it opens a new incarnation.
+    #[must_use]
+    pub fn goes_on(&self, segment: &Segment, wide: Option<Wide>, tunnels: &[Tunnel]) -> Option<bool> {
+        /// What a flow may send while its packets are not captured, and still be told.
+        const FAR: u32 = 1 << 24;
+        let tunnel = |wide: Wide| match (wide.tunnel as usize).checked_sub(1) {
+            None => Some(0),
+            Some(place) => {
+                let known = self.tracked.tunnels.iter().position(|t| Some(t) == tunnels.get(place))?;
+                u32::try_from(known + 1).ok()
+            }
+        };
+        let wide = match wide {
+            None => None,
+            Some(wide) => Some(Wide { tunnel: tunnel(wide)?, ..wide }),
+        };
+        let nothing = ShardBatch::default();
+        let seen = Seen { segment, wide, frame: 0, ahead: Ahead { batch: &nothing, place: 0 } };
+        let (_, index) = self.table.find(segment.hash, |index| self.tracked.side_of(index, &seen).is_some())?;
+        let side = self.tracked.side_of(index, &seen)?;
+        let record = self.tracked.records.get(index as usize)?;
+        if self.tracked.begins_incarnation(index, side, segment) {
+            return None;
+        }
+        let ttl = record.ttl.get(side.index()).copied().unwrap_or(0);
+        let near = segment.seq.ahead_of(record.next_of(side)).unsigned_abs() < FAR;
+        Some(near && (ttl == 0 || ttl == segment.ttl))
+    }
+
     /// All that was seen.
     #[must_use]
     pub fn finish(mut self) -> Tracked {

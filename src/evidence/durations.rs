@@ -36,7 +36,7 @@ pub type States = [Durations; 4];
 
 /// Durations of the states at some server sockets, over all clients and capture points.
 #[must_use]
-pub fn of(evidence: &Evidence, wanted: &[Socket]) -> HashMap<Socket, Box<States>> {
+pub fn of(evidence: &Evidence, wanted: &[Socket]) -> HashMap<Socket, States> {
     // Which of those wanted each group belongs to.
     let places: HashMap<Socket, usize> = wanted.iter().copied().zip(0..).collect();
     let of_group: Vec<Option<usize>> =
@@ -44,7 +44,7 @@ pub fn of(evidence: &Evidence, wanted: &[Socket]) -> HashMap<Socket, Box<States>
     let parts = evidence.workers.map(&evidence.shards, |number, shard| {
         of_shard(shard, evidence.groups.of_shard(number), &of_group, wanted.len())
     });
-    let mut all: Vec<Box<States>> = wanted.iter().map(|_| Box::default()).collect();
+    let mut all = vec![States::default(); wanted.len()];
     for part in parts {
         for (sum, states) in all.iter_mut().zip(part) {
             sum.iter_mut().zip(states.iter()).for_each(|(sum, state)| sum.merge(state));
@@ -53,8 +53,8 @@ pub fn of(evidence: &Evidence, wanted: &[Socket]) -> HashMap<Socket, Box<States>
     wanted.iter().copied().zip(all).collect()
 }
 
-fn of_shard(shard: &Tracked, groups: &[u32], of_group: &[Option<usize>], wanted: usize) -> Vec<Box<States>> {
-    let mut all: Vec<Box<States>> = (0..wanted).map(|_| Box::default()).collect();
+fn of_shard(shard: &Tracked, groups: &[u32], of_group: &[Option<usize>], wanted: usize) -> Vec<States> {
+    let mut all = vec![States::default(); wanted];
     for (connection, group) in shard.connections().zip(groups) {
         let place = of_group.get(*group as usize).copied().flatten();
         if let Some(states) = place.and_then(|place| all.get_mut(place)) {

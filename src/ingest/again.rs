@@ -82,6 +82,8 @@ impl Search<'_> {
                 (head, Box::new(file))
             }
             Opened::Stream { head, reader } => (head, reader),
+            // Members of archives are read once.
+            Opened::Archive(_) => return None,
         };
         if let Some(pcap) = Pcap::open(&head) {
             self.records(pcap, head, HEADER, &mut reader);

@@ -155,6 +155,7 @@ fn inputs(evidence: &Evidence) -> Vec<Input> {
             format,
             bytes: input.bytes,
             digest: None,
+            notes: input.notes.clone(),
             capture,
         }
     };

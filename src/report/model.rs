@@ -75,6 +75,8 @@ pub struct Input {
     pub bytes: u64,
     /// Null unless asked for.
     pub digest: Option<String>,
+    /// What a reader should know of it: why it could not be read, which other input holds the same packets.
+    pub notes: Vec<String>,
     /// What a capture holds.
     #[serde(flatten)]
     pub capture: Option<CaptureFacts>,

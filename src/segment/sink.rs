@@ -3,6 +3,7 @@
 //! A [`Batch`] is filled by one thread from one block of a capture and read by the trackers afterwards; its
 //! buffers are used again, so that the hot path allocates nothing once they have grown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::capture::{LinkType, Visit};
@@ -28,6 +29,7 @@ const REASONS: [&str; Skips::COUNT] = [
     "malformed header",
     "fragment without a TCP header",
     "layers nested too deep",
+    "record without a packet",
 ];
 
 /// Frames passed over, by reason.
@@ -53,10 +55,12 @@ pub enum Skip {
     Fragment,
     /// More layers than any network has.
     TooDeep,
+    /// A record that holds something else than a packet.
+    NoPacket,
 }
 
 impl Skips {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     /// Counts one frame; `frame` is counted from 0.
     pub fn add(&mut self, reason: Skip, frame: u64) {
@@ -154,7 +158,7 @@ pub struct Frames {
     /// Link types met, one bit each in the order of [`LinkType::ALL`].
     pub link_types: u32,
     /// Packets that the capturing side says it dropped, by interface.
-    pub dropped: Vec<(u32, u64)>,
+    pub dropped: BTreeMap<u32, u64>,
     /// Records that are no packets but should be, by reason.
     pub odd_records: Vec<(&'static str, u64)>,
 }
@@ -178,7 +182,7 @@ impl Default for Frames {
             flags: FlagCounts::default(),
             skips: Skips::default(),
             link_types: 0,
-            dropped: Vec::new(),
+            dropped: BTreeMap::new(),
             odd_records: Vec::new(),
         }
     }
@@ -215,9 +219,8 @@ impl Frames {
         self.duplicates += later.duplicates;
         self.flags.append(&later.flags);
         self.link_types |= later.link_types;
-        for (interface, packets) in &later.dropped {
-            self.set_dropped(*interface, *packets);
-        }
+        // The counters of a capture only grow; the last one counts.
+        self.dropped.extend(later.dropped.iter());
         for (reason, count) in &later.odd_records {
             self.add_odd(reason, *count);
         }
@@ -226,15 +229,7 @@ impl Frames {
     /// Packets that the capturing side says it dropped on all interfaces.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().fold(0, |sum, (_, packets)| sum.saturating_add(*packets))
-    }
-
-    /// The counters of a capture only grow; the last one counts.
-    fn set_dropped(&mut self, interface: u32, packets: u64) {
-        match self.dropped.iter_mut().find(|(known, _)| *known == interface) {
-            Some((_, count)) => *count = packets,
-            None => self.dropped.push((interface, packets)),
-        }
+        self.dropped.values().fold(0, |sum, packets| sum.saturating_add(*packets))
     }
 
     #[cold]
@@ -459,7 +454,14 @@ impl<'a> Decoder<'a> {
 
     /// Notes what a capture says it dropped.
     pub fn dropped_by_capture(&mut self, interface: u32, packets: u64) {
-        self.batch.frames.set_dropped(interface, packets);
+        self.batch.frames.dropped.insert(interface, packets);
+    }
+
+    /// Counts a record that holds no packet but has a frame number.
+    pub fn record_without_packet(&mut self) {
+        let frames = &mut self.batch.frames;
+        frames.skips.add(Skip::NoPacket, frames.packets);
+        frames.packets += 1;
     }
 
     /// Counts a record that should have held a packet.
@@ -607,6 +609,10 @@ impl Visit for Decoder<'_> {
 
     fn dropped(&mut self, interface: u32, packets: u64) {
         self.dropped_by_capture(interface, packets);
+    }
+
+    fn no_packet(&mut self) {
+        self.record_without_packet();
     }
 
     fn odd(&mut self, reason: &'static str) {

@@ -56,6 +56,13 @@ impl Order {
         }
     }
 
+    fn u64(self, value: u64) -> [u8; 8] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
+
     fn u16(self, value: u16) -> [u8; 2] {
         match self {
             Self::Little => value.to_le_bytes(),
@@ -107,6 +114,22 @@ pub fn records(file: &[u8]) -> (Vec<Record>, u16) {
     (records, word(20) as u16)
 }
 
+/// A snoop file, times in microseconds.
+pub fn snoop(records: &[Record], media: u32) -> Vec<u8> {
+    let mut file = b"snoop\0\0\0".to_vec();
+    file.extend([2, media].map(u32::to_be_bytes).concat());
+    for record in records {
+        let length = record.bytes.len() as u32;
+        let padded = length.next_multiple_of(4);
+        let (seconds, micros) = (record.at / 1_000_000_000, record.at % 1_000_000_000 / 1000);
+        let fields = [length, length, padded + 24, 0, seconds as u32, micros as u32];
+        file.extend(fields.map(u32::to_be_bytes).concat());
+        file.extend(&record.bytes);
+        file.resize(file.len() + (padded - length) as usize, 0);
+    }
+    file
+}
+
 /// A pcapng file that grows block by block.
 pub struct Pcapng {
     pub bytes: Vec<u8>,
@@ -134,11 +157,18 @@ impl Pcapng {
 
     /// Another interface, with times in nanoseconds; gives its number.
     pub fn interface(&mut self, link: u16) -> u32 {
+        self.interface_with(link, 9, 0)
+    }
+
+    /// Another interface, with the unit of its times as `if_tsresol` has it, and what is added to them in seconds.
+    pub fn interface_with(&mut self, link: u16, resolution: u8, offset: i64) -> u32 {
         let order = self.order;
         let mut body = [order.u16(link), [0, 0]].concat();
         body.extend(order.u32(262_144));
         body.extend([order.u16(9), order.u16(1)].concat()); // if_tsresol
-        body.extend([9, 0, 0, 0]);
+        body.extend([resolution, 0, 0, 0]);
+        body.extend([order.u16(14), order.u16(8)].concat()); // if_tsoffset
+        body.extend(order.u64(offset as u64));
         body.extend([0; 4]); // opt_endofopt
         self.block(1, &body);
         self.interfaces += 1;
@@ -155,6 +185,17 @@ impl Pcapng {
         body.extend(&record.bytes);
         body.resize(body.len().next_multiple_of(4), 0);
         self.block(6, &body);
+    }
+
+    /// An interface statistics block that says how many packets the interface dropped.
+    pub fn statistics(&mut self, interface: u32, dropped: u64) {
+        let order = self.order;
+        let mut body = order.u32(interface).to_vec();
+        body.extend([0; 8]);
+        body.extend([order.u16(5), order.u16(8)].concat()); // isb_ifdrop
+        body.extend(order.u64(dropped));
+        body.extend([0; 4]); // opt_endofopt
+        self.block(5, &body);
     }
 
     /// Any block; its body is a multiple of four octets long.

@@ -340,6 +340,7 @@ fn capture_input() -> Input {
         format: Some("pcapng".to_owned()),
         bytes: 9_412_336,
         digest: None,
+        notes: Vec::new(),
         capture: Some(CaptureFacts {
             point: "p1".to_owned(),
             packets: 48_213,
@@ -365,6 +366,7 @@ fn snapshot_input(id: &str, name: &str, format: &str, bytes: u64) -> Input {
         format: Some(format.to_owned()),
         bytes,
         digest: None,
+        notes: Vec::new(),
         capture: None,
     }
 }
