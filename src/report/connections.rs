@@ -46,7 +46,7 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("opened", |row, out| out.push_str(row.connection.opened().name())),
         ("syn_count", |row, out| put(out, row.connection.syn_count())),
         ("synack_count", |row, out| put(out, row.connection.syn_ack_count())),
-        ("handshake_ms", |row, out| put_some(out, row.connection.handshake().map(|span| Micros::as_millis(span)))),
+        ("handshake_ms", |row, out| put_some(out, row.connection.handshake().map(Micros::as_millis))),
         ("client_isn", |row, out| put_some(out, row.connection.client_isn())),
         ("client_tsval", |row, out| put_some(out, row.connection.syn_tsval())),
         ("client_clock", |row, out| put_some(out, row.clock.map(|clock| letter(usize::from(clock))))),
@@ -55,12 +55,8 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("time_wait_side", |row, out| out.push_str(row.connection.time_wait_side().name())),
         ("time_wait_from", |row, out| put_some(out, row.connection.time_wait_from())),
         ("close_wait_side", |row, out| out.push_str(row.connection.close_wait_side().name())),
-        ("close_wait_s", |row, out| {
-            put_some(out, row.connection.close_wait(row.end()).map(|span| Micros::as_secs(span)))
-        }),
-        ("fin_wait_2_s", |row, out| {
-            put_some(out, row.connection.fin_wait_2(row.end()).map(|span| Micros::as_secs(span)))
-        }),
+        ("close_wait_s", |row, out| put_some(out, row.connection.close_wait(row.end()).map(Micros::as_secs))),
+        ("fin_wait_2_s", |row, out| put_some(out, row.connection.fin_wait_2(row.end()).map(Micros::as_secs))),
         ("reset_by", |row, out| out.push_str(row.connection.reset_by().name())),
         ("history", |row, out| put(out, row.connection.history())),
         ("client_packets", |row, out| put(out, row.connection.endpoint(Side::Client).packets)),
