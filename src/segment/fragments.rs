@@ -14,7 +14,7 @@ use crate::time::{Span, Time};
 
 /// Datagrams that are waited for at once; the oldest gives way.
 const MOST: usize = 256;
-/// Fragments that are kept of a datagram whose first one has not come.
+/// Runs of fragments that are kept of a datagram whose first one has not come.
 const MOST_AHEAD: usize = 64;
 /// How long a receiver waits, at least (RFC 1122 section 3.3.2 says 60 s and more; Linux waits for 30 s).
 const PATIENCE: Span = Span::from_secs(60);
@@ -193,6 +193,13 @@ impl Datagram {
         if self.ahead.len() < MOST_AHEAD {
             self.ahead.push((fragment.offset, fragment.length, fragment.more));
             self.ahead.sort_unstable();
+            self.ahead.dedup_by(|next, before| {
+                let joined = before.0.checked_add(before.1) == Some(next.0);
+                if joined {
+                    *before = (before.0, before.1.saturating_add(next.1), next.2);
+                }
+                joined
+            });
         }
     }
 
