@@ -36,7 +36,7 @@ pub(super) fn groups_among<'a, T: Send>(
     let picked = evidence.workers.map(&chunks, |_, chunk| {
         let one = |place: &(u16, u32)| {
             let connection = evidence.connection(*place)?;
-            Some((evidence.groups.of(*place), connection.first().0, connection, pick(connection)?))
+            Some((evidence.groups.of(*place), connection.first().0, *place, pick(connection)?))
         };
         chunk.iter().filter_map(one).collect::<Vec<_>>()
     });
@@ -45,7 +45,8 @@ pub(super) fn groups_among<'a, T: Send>(
     evidence.workers.sort_by_key(&mut all, |(group, frame, ..)| (*group, *frame));
     let mut groups: Vec<Group<'a, T>> = Vec::new();
     let mut last = None;
-    for (number, _, connection, value) in all {
+    for (number, _, place, value) in all {
+        let Some(connection) = evidence.connection(place) else { continue };
         if last != Some(number) {
             let Some(Ends { point, client, server }) = evidence.groups.ends(number) else { continue };
             groups.push(Group { point, client, server, picked: Vec::new() });

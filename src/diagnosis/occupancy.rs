@@ -6,7 +6,7 @@ use super::host_limits::Limits;
 use super::port_usage::PortUsage;
 use super::time_wait_pressure::{self, Population};
 use crate::evidence::groups::Ends;
-use crate::evidence::holds::{Holds, MANY};
+use crate::evidence::holds::{Holds, Hosts, MANY};
 
 /// What is held over time.
 #[derive(Debug)]
@@ -20,19 +20,24 @@ pub struct Occupancy {
 impl Occupancy {
     pub(super) fn of(case: &Case<'_>) -> Self {
         let evidence = case.evidence;
-        let holds = Holds::of(evidence, case.two_msl());
-        let many: Vec<(u32, Ends)> =
-            evidence.groups.iter().filter(|(group, _)| evidence.groups.size(*group) as usize >= MANY).collect();
-        let usages = evidence.workers.map(&many, |_, (group, ends)| {
-            let told = Limits::of(case, ends.client).and_then(|limits| limits.ports()).map(|(range, _)| range);
-            PortUsage::of(&holds, *group, *ends, evidence.end_of(ends.point), told)
-        });
-        let time_waits = holds.time_waits(evidence);
-        drop(holds);
-        Self {
-            usages: usages.into_iter().flatten().collect(),
-            populations: time_wait_pressure::populations(case, time_waits),
+        let groups = &evidence.groups;
+        let mut usages: Vec<PortUsage> = Vec::new();
+        let mut hosts = Hosts::with_many(groups);
+        for batch in Holds::batches(groups) {
+            let holds = Holds::of(evidence, &batch, case.two_msl());
+            let many: Vec<(u32, Ends)> = batch
+                .filter(|group| groups.size(*group) as usize >= MANY)
+                .filter_map(|g| Some((g, groups.ends(g)?)))
+                .collect();
+            let of_batch = evidence.workers.map(&many, |_, (group, ends)| {
+                let told = Limits::of(case, ends.client).and_then(|limits| limits.ports()).map(|(range, _)| range);
+                PortUsage::of(&holds, *group, *ends, evidence.end_of(ends.point), told)
+            });
+            usages.extend(of_batch.into_iter().flatten());
+            holds.add_time_waits(groups, &mut hosts);
         }
+        let time_waits = hosts.finish(&evidence.workers);
+        Self { usages, populations: time_wait_pressure::populations(case, time_waits) }
     }
 
     /// The ports of one client towards one destination.

@@ -190,7 +190,14 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
 /// The SYNs to each server port that left one unanswered, with what the check would have done to them.
 fn by_port<'a>(pair: &'a HostPair, predictions: &[Prediction]) -> BTreeMap<u16, Vec<(&'a SynSeen, Prediction)>> {
     let unanswered = pair.syns.iter().filter(|syn| syn.unanswered());
-    let mut ports: BTreeMap<u16, Vec<_>> = unanswered.map(|syn| (syn.server_port, Vec::new())).collect();
+    let mut counts: BTreeMap<u16, usize> = unanswered.map(|syn| (syn.server_port, 0)).collect();
+    for syn in &pair.syns {
+        if let Some(count) = counts.get_mut(&syn.server_port) {
+            *count += 1;
+        }
+    }
+    let mut ports: BTreeMap<u16, Vec<_>> =
+        counts.into_iter().map(|(port, count)| (port, Vec::with_capacity(count))).collect();
     for (syn, prediction) in pair.syns.iter().zip(predictions) {
         if let Some(syns) = ports.get_mut(&syn.server_port) {
             syns.push((syn, *prediction));
@@ -276,7 +283,8 @@ impl One<'_> {
             Prediction::Drop => !holds,
             Prediction::Edge | Prediction::Hidden => refuted || !syn.unanswered(),
         };
-        let judged: Vec<&SynSeen> = self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn).collect();
+        let mut judged: Vec<&SynSeen> = Vec::with_capacity(self.syns.len());
+        judged.extend(self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn));
         let whole = judged.len() == self.syns.len();
         let judged_attempts = if whole { Cow::Borrowed(all) } else { Cow::Owned(attempts_of(&judged)) };
         let judged = if self.mute { Vec::new() } else { judged };

@@ -6,20 +6,25 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use hashbrown::HashMap;
 
 use super::Evidence;
 use super::groups::{Ends, Groups};
 use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
+use crate::ingest::Workers;
 use crate::time::{Span, Time};
 
-/// All holds. They are as many as connections, so that whoever made them drops them once they are counted.
+/// The holds of some groups. They are as many as connections, so that only some are there at a time.
 #[derive(Debug)]
 pub struct Holds {
     /// One a shard, in order of their groups.
     parts: Vec<Vec<Hold>>,
 }
+
+/// Connections whose holds are gathered at a time: 40 MiB.
+const BATCH: u64 = 1 << 20;
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
 pub const MANY: usize = 32;
@@ -56,11 +61,31 @@ pub struct TimeWaits {
 }
 
 impl Holds {
-    /// Gathers the holds of all connections, shard by shard; TIME-WAIT lasts for `two_msl`.
+    /// Gathers the holds of some groups, by number; TIME-WAIT lasts for `two_msl`.
     #[must_use]
-    pub fn of(evidence: &Evidence, two_msl: Span) -> Self {
-        let parts = evidence.workers.map(&evidence.shards, |number, shard| part(evidence, number, shard, two_msl));
+    pub fn of(evidence: &Evidence, groups: &Range<u32>, two_msl: Span) -> Self {
+        let parts =
+            evidence.workers.map(&evidence.shards, |number, shard| part(evidence, number, shard, groups, two_msl));
         Self { parts }
+    }
+
+    /// Ranges of groups whose holds may be in memory together.
+    #[must_use]
+    pub fn batches(groups: &Groups) -> Vec<Range<u32>> {
+        let mut batches: Vec<Range<u32>> = Vec::new();
+        let mut together = 0;
+        for (group, _) in groups.iter() {
+            let size = u64::from(groups.size(group));
+            together += size;
+            match batches.last_mut() {
+                Some(last) if together <= BATCH => last.end = group.saturating_add(1),
+                _ => {
+                    batches.push(group..group.saturating_add(1));
+                    together = size;
+                }
+            }
+        }
+        batches
     }
 
     /// The holds of a group, those of each shard in order of their first packets.
@@ -71,23 +96,46 @@ impl Holds {
         })
     }
 
-    /// TIME-WAITs by capture point and address; those of hosts with many.
+    /// Adds the TIME-WAITs to those of their hosts.
+    pub fn add_time_waits(&self, groups: &Groups, hosts: &mut Hosts) {
+        for part in &self.parts {
+            for (ends, holds) in by_group(part, groups) {
+                for (side, host) in hosts_of(&ends) {
+                    let Some(held) = hosts.0.get_mut(&host) else { continue };
+                    for hold in time_waits(holds, side) {
+                        held.begins.push(hold.closed);
+                        held.ends.push(hold.until);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// TIME-WAITs by capture point and address, while they are gathered.
+#[derive(Debug)]
+pub struct Hosts(BTreeMap<Host, Held>);
+
+impl Hosts {
+    /// Hosts that may have many, by the connections they took part in.
     #[must_use]
-    pub fn time_waits(&self, evidence: &Evidence) -> Vec<TimeWaits> {
-        let counts = evidence.workers.map(&self.parts, |_, part| hosts(part, &evidence.groups));
-        let mut sums: BTreeMap<Host, usize> = BTreeMap::new();
-        for (host, count) in counts.into_iter().flatten() {
-            *sums.entry(host).or_default() += count;
+    pub fn with_many(groups: &Groups) -> Self {
+        let mut sums: HashMap<Host, u64> = HashMap::new();
+        for (group, ends) in groups.iter() {
+            for (_, host) in hosts_of(&ends) {
+                *sums.entry(host).or_default() += u64::from(groups.size(group));
+            }
         }
-        sums.retain(|_, count| *count >= MANY);
-        let found = evidence.workers.map(&self.parts, |_, part| spans(part, &evidence.groups, &sums));
-        let mut all: BTreeMap<Host, Held> = BTreeMap::new();
-        for (host, held) in found.into_iter().flatten() {
-            all.entry(host).or_default().append(held);
-        }
-        let mut all: Vec<TimeWaits> =
-            all.into_iter().map(|((point, host), held)| TimeWaits { point, host, held }).collect();
-        evidence.workers.each(&mut all, |time_waits| time_waits.held.sort());
+        let many = sums.into_iter().filter(|(_, count)| *count >= MANY as u64);
+        Self(many.map(|(host, _)| (host, Held::default())).collect())
+    }
+
+    /// Those that have many, by capture point and address.
+    #[must_use]
+    pub fn finish(self, workers: &Workers) -> Vec<TimeWaits> {
+        let many = self.0.into_iter().filter(|(_, held)| held.count() >= MANY);
+        let mut all: Vec<TimeWaits> = many.map(|((point, host), held)| TimeWaits { point, host, held }).collect();
+        workers.each(&mut all, |time_waits| time_waits.held.sort());
         all
     }
 }
@@ -227,11 +275,6 @@ impl Held {
         kept
     }
 
-    fn append(&mut self, other: Self) {
-        self.begins.extend(other.begins);
-        self.ends.extend(other.ends);
-    }
-
     fn sort(&mut self) {
         let (begins, ends) = (&mut self.begins, &mut self.ends);
         rayon::join(|| begins.sort_unstable(), || ends.sort_unstable());
@@ -240,23 +283,28 @@ impl Held {
 
 type Host = (u16, IpAddr);
 
-/// The holds of one shard, in order of their groups.
-fn part(evidence: &Evidence, number: usize, shard: &Tracked, two_msl: Span) -> Vec<Hold> {
+/// The holds that one shard has of some groups, in order of these.
+fn part(evidence: &Evidence, number: usize, shard: &Tracked, wanted: &Range<u32>, two_msl: Span) -> Vec<Hold> {
     let groups = evidence.groups.of_shard(number);
     let number = u16::try_from(number).unwrap_or(u16::MAX);
-    let mut holds: Vec<Hold> = Vec::with_capacity(shard.len());
-    for (connection, group) in shard.connections().zip(groups) {
-        if let Some(previous) = connection.previous()
-            && let Some(before) = holds.get_mut(previous.index() as usize)
-        {
+    let mut holds: Vec<Hold> = Vec::with_capacity(groups.iter().filter(|group| wanted.contains(group)).count());
+    // Incarnations of a socket pair follow one another: where the hold of each connection lies.
+    let mut places: Vec<u32> = vec![u32::MAX; shard.len()];
+    for (connection, group) in shard.connections().zip(groups).filter(|(_, group)| wanted.contains(group)) {
+        let known = |index: u32| places.get(index as usize).map_or(usize::MAX, |place| *place as usize);
+        if let Some(before) = connection.previous().and_then(|previous| holds.get_mut(known(previous.index()))) {
             before.cut(connection);
+        }
+        if let Some(place) = places.get_mut(connection.index() as usize) {
+            *place = u32::try_from(holds.len()).unwrap_or(u32::MAX);
         }
         let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
         (hold.group, hold.connection.0) = (*group, number);
         holds.push(hold);
     }
     for late in shard.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
-        if let Some(hold) = holds.get_mut(late.connection.index() as usize) {
+        let place = places.get(late.connection.index() as usize).map_or(usize::MAX, |place| *place as usize);
+        if let Some(hold) = holds.get_mut(place) {
             hold.reset(late.by, late.at);
         }
     }
@@ -269,35 +317,6 @@ fn part(evidence: &Evidence, number: usize, shard: &Tracked, two_msl: Span) -> V
 fn by_group<'h>(part: &'h [Hold], groups: &Groups) -> impl Iterator<Item = (Ends, &'h [Hold])> {
     let same = part.chunk_by(|one, other| one.group == other.group);
     same.filter_map(|holds| Some((groups.ends(holds.first()?.group)?, holds)))
-}
-
-/// How many TIME-WAITs each host left.
-fn hosts(part: &[Hold], groups: &Groups) -> HashMap<Host, usize> {
-    let mut counts: HashMap<Host, usize> = HashMap::new();
-    for (ends, holds) in by_group(part, groups) {
-        for (side, host) in hosts_of(&ends) {
-            let count = time_waits(holds, side).count();
-            if count > 0 {
-                *counts.entry(host).or_default() += count;
-            }
-        }
-    }
-    counts
-}
-
-/// The TIME-WAITs of some hosts. The order is that of a hash table: whoever asks sorts by time.
-fn spans(part: &[Hold], groups: &Groups, wanted: &BTreeMap<Host, usize>) -> HashMap<Host, Held> {
-    let mut found: HashMap<Host, Held> = HashMap::new();
-    for (ends, holds) in by_group(part, groups) {
-        for (side, host) in hosts_of(&ends).into_iter().filter(|(_, host)| wanted.contains_key(host)) {
-            let held = found.entry(host).or_default();
-            for hold in time_waits(holds, side) {
-                held.begins.push(hold.closed);
-                held.ends.push(hold.until);
-            }
-        }
-    }
-    found
 }
 
 fn time_waits(holds: &[Hold], side: Side) -> impl Iterator<Item = &Hold> {
