@@ -43,13 +43,16 @@ pub(super) fn groups_among<'a, T: Send>(
     let mut all = Vec::with_capacity(picked.iter().map(Vec::len).sum());
     all.extend(picked.into_iter().flatten());
     evidence.workers.sort_by_key(&mut all, |(group, frame, ..)| (*group, *frame));
+    let sizes: Vec<usize> = all.chunk_by(|one, other| one.0 == other.0).map(<[_]>::len).collect();
+    let mut sizes = sizes.into_iter();
     let mut groups: Vec<Group<'a, T>> = Vec::new();
     let mut last = None;
     for (number, _, place, value) in all {
         let Some(connection) = evidence.connection(place) else { continue };
         if last != Some(number) {
             let Some(Ends { point, client, server }) = evidence.groups.ends(number) else { continue };
-            groups.push(Group { point, client, server, picked: Vec::new() });
+            let picked = Vec::with_capacity(sizes.next().unwrap_or(0));
+            groups.push(Group { point, client, server, picked });
             last = Some(number);
         }
         if let Some(group) = groups.last_mut() {
