@@ -19,6 +19,8 @@ pub(super) struct Limits<'a> {
 pub(super) struct Told {
     /// By how much it grew; where only one value is told, that value.
     pub value: u64,
+    /// The last value, since boot.
+    pub total: u64,
     /// It grew between two moments of the same boot.
     pub grew: bool,
     /// The line of the last value.
@@ -89,10 +91,11 @@ impl<'a> Limits<'a> {
     /// TCPTimeWaitOverflow: closes that left no TIME-WAIT because the table was full.
     pub fn overflow(&self) -> Option<Told> {
         if let Some(delta) = self.host.delta(OVERFLOW) {
-            return Some(Told { value: delta.delta, grew: true, source: delta.sources.1 });
+            let total = self.host.counter(OVERFLOW).map_or(delta.delta, |(total, _)| total.max(delta.delta));
+            return Some(Told { value: delta.delta, total, grew: true, source: delta.sources.1 });
         }
         let (value, source) = self.host.counter(OVERFLOW)?;
-        Some(Told { value, grew: false, source })
+        Some(Told { value, total: value, grew: false, source })
     }
 
     /// The value last read from the running kernel.

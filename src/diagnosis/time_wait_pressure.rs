@@ -163,7 +163,8 @@ impl Pressure {
         let told = claimed.and_then(|claimed| claimed.limit).map(|(limit, _)| limit).filter(|limit| *limit > 0);
         let counted = claimed.and_then(|claimed| claimed.overflow).filter(|told| told.grew).map(|told| told.value);
         if let Some(wire) = &population.overflow {
-            let overflowed = counted.unwrap_or(wire.overflowed);
+            // The first moment may lie behind the first overflow: the counter then misses some, never adds any.
+            let overflowed = counted.unwrap_or(0).max(wire.overflowed);
             return Some(Self { limit: told.unwrap_or(wire.limit), overflowed, confidence: Confidence::High });
         }
         // Closes by the wire alone: the capture may begin after some, or miss other services of the host.
@@ -337,8 +338,10 @@ fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claime
             text.push_str(&format!(" The host itself ({}) says net.ipv4.tcp_max_tw_buckets = {limit}.", claimed.name));
         }
         if let Some(told) = claimed.overflow {
-            let grew = if told.grew { "grew by" } else { "stands at" };
-            text.push_str(&format!(" Its counter TCPTimeWaitOverflow {grew} {}.", told.value));
+            text.push_str(&format!(" Its counter TCPTimeWaitOverflow stands at {}", told.total));
+            let grew = format!(", {} more than at the first moment that is told", told.value);
+            text.push_str(if told.grew { &grew } else { "" });
+            text.push('.');
         }
     }
     text
@@ -350,7 +353,7 @@ fn exhibits(case: &Case<'_>, population: &Population, claimed: Option<&Claimed>)
         shown.push(line(source, format!("net.ipv4.tcp_max_tw_buckets = {limit}")));
     }
     if let Some(told) = claimed.and_then(|claimed| claimed.overflow) {
-        shown.push(line(told.source, format!("TCPTimeWaitOverflow, {}", told.value)));
+        shown.push(line(told.source, format!("TCPTimeWaitOverflow {}", told.total)));
     }
     if let Some(overflow) = &population.overflow {
         shown.extend(overflow.fins_reset.iter().map(|(frame, at)| {
@@ -372,7 +375,7 @@ mod tests {
 
     fn claimed(limit: u64, overflow: Option<(u64, bool)>) -> Claimed {
         let source = Source { input: 0, line: 1 };
-        let overflow = overflow.map(|(value, grew)| Told { value, grew, source });
+        let overflow = overflow.map(|(value, grew)| Told { value, total: value, grew, source });
         Claimed { name: "web1".to_owned(), limit: Some((limit, source)), overflow }
     }
 
