@@ -30,7 +30,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         let servers: BTreeSet<IpAddr> = picked.iter().map(|c| c.server().ip).collect();
         let mut finding = at_point(&RULE, Severity::Info, Confidence::Medium, point);
         finding.title = format!(
-            "between {} with private addresses and {} there must be a NAT, and this point lies inside it",
+            "{} with private addresses ask {}: unless a private route leads there, this point lies inside a NAT",
             plural(clients.len() as u64, "client"),
             plural(servers.len() as u64, "public server")
         );
@@ -87,7 +87,10 @@ fn is_shared(v4: Ipv4Addr) -> bool {
 fn is_public(address: IpAddr) -> bool {
     let special = match address {
         IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_broadcast() || v4.is_multicast() || v4.octets().first() == Some(&0)
+            let [first, second, ..] = v4.octets();
+            // RFC 2544 section C.2.2: laboratories route these without a NAT.
+            let benchmark = first == 198 && second & 0xfe == 18;
+            v4.is_link_local() || v4.is_broadcast() || v4.is_multicast() || first == 0 || benchmark
         }
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
     };
@@ -107,7 +110,7 @@ mod tests {
         for public in ["198.51.100.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1"] {
             assert!(!is_private(ip(public)) && is_public(ip(public)), "{public}");
         }
-        for neither in ["127.0.0.1", "169.254.1.1", "224.0.0.1", "::1", "fe80::1"] {
+        for neither in ["127.0.0.1", "198.19.0.1", "169.254.1.1", "224.0.0.1", "::1", "fe80::1"] {
             assert!(!is_private(ip(neither)) && !is_public(ip(neither)), "{neither}");
         }
     }
