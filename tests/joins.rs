@@ -95,7 +95,7 @@ fn a_close_wait_has_its_age_from_the_fin_and_its_process_from_the_listing() {
     assert!((found.metrics["listed_longest_s"] - 288.9874).abs() < 0.001, "{:?}", found.metrics);
     let first = &found.exhibits[0];
     let text = "192.0.2.80:80 with 198.51.100.7:40000 in CLOSE-WAIT for";
-    assert!(first.line == Some(4) && first.text.starts_with(text), "{first:?}");
+    assert!(first.line == Some(5) && first.text.starts_with(text), "{first:?}");
     assert!(first.text.ends_with("java (3310)"), "{first:?}");
     assert!(found.summary.contains("held by java (3310)"), "{}", found.summary);
     assert!(joined(folder.path()).contains("Of 40 CLOSE-WAITs that the captures show as well, 40 have the peer's FIN"));
