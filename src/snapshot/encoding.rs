@@ -114,7 +114,8 @@ fn chinese(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let mut rest = bytes.iter();
     while let Some(first) = rest.next() {
         let common = |second: &u8| (0xA1..=0xFE).contains(second);
-        if !first.is_ascii() && !((0xA1..=0xF7).contains(first) && rest.next().is_some_and(common)) {
+        let paired = first.is_ascii() || (0xA1..=0xF7).contains(first) && rest.next().is_some_and(common);
+        if !paired {
             return None;
         }
     }

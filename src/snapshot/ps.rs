@@ -29,6 +29,9 @@ struct Columns {
     command: usize,
 }
 
+/// Number, share of a CPU with its name, and command, as printed.
+type Row<'a> = (&'a str, Option<(&'static str, f64)>, &'a str);
+
 impl Parser for Ps {
     fn line(&mut self, text: &str, source: Source, out: &mut Out<'_>) -> Taken {
         let Some(columns) = &self.columns else {
@@ -64,7 +67,7 @@ impl Columns {
     }
 
     /// Number, share and command of a row.
-    fn row<'a>(&self, text: &'a str) -> Option<(&'a str, Option<(&'static str, f64)>, &'a str)> {
+    fn row<'a>(&self, text: &'a str) -> Option<Row<'a>> {
         let mut rest = text.trim_start();
         let (mut pid, mut share) = (None, None);
         for at in 0..self.command {
