@@ -27,6 +27,7 @@ mod host_limits;
 mod host_ports;
 mod host_signs;
 pub(crate) mod host_stall;
+mod lacking;
 mod late_segments;
 mod limits;
 mod mid_stream;

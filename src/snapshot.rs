@@ -17,6 +17,7 @@ pub mod facts;
 pub mod fold;
 pub mod host;
 pub mod interrupts;
+pub mod ip_route;
 pub mod ip_s_link;
 pub mod iptables;
 pub mod listing;
@@ -30,6 +31,7 @@ pub mod nft;
 pub mod nstat;
 pub mod ping;
 pub mod proc_net;
+pub mod ps;
 pub mod sar;
 pub mod slabinfo;
 pub mod slabtop;
@@ -51,8 +53,8 @@ mod text;
 
 pub use census::{Census, Destination, Held};
 pub use facts::{
-    Counter, CounterGroup, Facts, KernelVersion, Memory, Moment, OwnAddress, RememberedStamp, Rule, Sample, Setting,
-    Since, Slab, SocketSummary, Sockstat, Softnet, Source, Tracked, TrackedTable, Uptime,
+    Counter, CounterGroup, Facts, Gateway, KernelVersion, Memory, Moment, OwnAddress, RememberedStamp, Rule, Sample,
+    Setting, Since, Slab, SocketSummary, Sockstat, Softnet, Source, Tracked, TrackedTable, Uptime,
 };
 pub use fold::{Folded, Folder};
 pub use host::Host;
@@ -112,6 +114,7 @@ pub const PARSERS: &[Format] = &[
     Format::new("slabtop", slabtop::opens, slabtop::parser),
     Format::new("meminfo", meminfo::opens, meminfo::parser),
     Format::new("tcp_metrics", tcp_metrics::opens, tcp_metrics::parser),
+    Format::new("ip_route", ip_route::opens, ip_route::parser),
     Format::new("iptables", iptables::opens, iptables::parser),
     Format::new("nft", nft::opens, nft::parser),
     Format::new("ip_s_link", ip_s_link::opens, ip_s_link::parser),
@@ -120,6 +123,7 @@ pub const PARSERS: &[Format] = &[
     Format::new("sar", sar::opens, sar::parser),
     Format::new("interrupts", interrupts::opens, interrupts::parser),
     Format::new("top", top::opens, top::parser),
+    Format::new("ps", ps::opens, ps::parser),
     Format::new("ping", ping::opens, ping::parser),
     Format::new("uname", uname::opens, uname::parser),
     Format::new("uptime", uptime::opens, uptime::parser),

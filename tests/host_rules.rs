@@ -1,7 +1,8 @@
 //! Rules that snapshots alone show: every text of every rule, from lines to findings; what must fire, how bad it is,
 //! and what must not.
 //!
-//! A text says so in its first line: `# expect: CODE severity` or `# not: CODE`. The recorded faults of
+//! A text says so in its first line: `# expect: CODE severity`, `# not: CODE`, or `# open: CODE` where something is
+//! given that asks for an answer and what the answer needs is not. The recorded faults of
 //! `fixtures/snapshots` must fire their rules, and what was recorded on hosts without a fault nothing above `info`.
 
 mod support;
@@ -9,8 +10,8 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lastack::diagnosis::{Finding, RULES, Severity};
-use support::analysis::{evidence, findings};
+use lastack::diagnosis::{Finding, RULES, Severity, Verdict};
+use support::analysis::{evidence, findings, verdict};
 
 #[test]
 fn texts_get_the_findings_that_they_expect() {
@@ -18,7 +19,7 @@ fn texts_get_the_findings_that_they_expect() {
     for path in texts() {
         let text = fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix("fixtures/diagnoses").unwrap().display().to_string();
-        let found = findings(&evidence(&[&path], 1));
+        let Verdict { found, not_judged } = verdict(&evidence(&[&path], 1));
         let first = text.lines().next().unwrap();
         let of = |code: &str| found.iter().find(|finding| finding.rule == code);
         if let Some(expected) = first.strip_prefix("# expect: ") {
@@ -31,6 +32,13 @@ fn texts_get_the_findings_that_they_expect() {
                 Some(finding) => sound(&name, finding, text.lines().count()),
             }
             assert!(path.file_name().unwrap().to_str().unwrap().starts_with("positive"), "{name}");
+        } else if let Some(code) = first.strip_prefix("# open: ") {
+            let open = not_judged.iter().filter(|open| open.rule == code).count();
+            if open != 1 || of(code).is_some() {
+                wrong.push(format!("{name}: {open} entries of {code} are not judged"));
+            }
+            assert!(not_judged.len() <= 2, "{name}: {not_judged:?}");
+            assert!(path.file_name().unwrap().to_str().unwrap().starts_with("open-"), "{name}");
         } else {
             let code = first.strip_prefix("# not: ").unwrap_or_else(|| panic!("{name} does not say what it expects"));
             if let Some(finding) = of(code) {

@@ -262,15 +262,33 @@ fn slab_statistics_that_stop_a_kernel_are_told_by_allocator_and_version() {
 #[test]
 fn a_reader_makes_it_critical() {
     let top = "top - 07:27:12 up 27 min,  0 user,  load average: 4.60, 3.90, 2.19\nTasks: 113 total,   7 running, 106 sleeping,   0 stopped,   0 zombie\n%Cpu(s): 25.0 us, 50.0 sy, 25.0 ni,  0.0 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st\n\n  PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n31538 root      20   0 1187216   1.1g 978540 R  58.8   4.8   0:58.54 slabtop\n";
+    let ps = "USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\nroot       31538  0.0  0.0   2920  1804 ?        S    18:34   0:00 slabtop\nroot       31600  0.0  0.0   2920  1804 ?        S    18:34   0:00 grep slabinfo\n";
+    for (name, list) in [("top.txt", top), ("ps.txt", ps)] {
+        read_by_slabtop(name, list);
+    }
+}
+
+#[track_caller]
+fn read_by_slabtop(name: &str, list: &str) {
     let files = [
         (
             "uname.txt",
             "Linux web01 3.10.0-957.el7.x86_64 #1 SMP Tue Aug 4 12:00:00 UTC 2026 x86_64 GNU/Linux\n".to_owned(),
         ),
         ("slabinfo.txt", slabinfo(52_000_000, true)),
-        ("top.txt", top.to_owned()),
+        (name, list.to_owned()),
     ];
     let found = slab_finding(&files).unwrap();
     assert_eq!(found.severity, Severity::Critical);
     assert!(found.summary.contains("slabtop[31538] reads them") && (found.metrics["readers"] - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn memory_in_slabs_that_are_not_listed_is_not_judged() {
+    let text = "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nSReclaimable:    8500000 kB\nSUnreclaim:       500000 kB\n";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("meminfo.txt"), text).unwrap();
+    let open = verdict(&evidence(&[folder.path()], 2)).not_judged;
+    let open = open.iter().find(|open| open.rule == "STALL002").unwrap();
+    assert!(open.because.contains("slabs take 56 % of its memory"), "{}", open.because);
 }

@@ -48,8 +48,12 @@ pub(super) fn each_host(
     rule: &'static Rule,
     judge: impl Fn(&Claims<'_>) -> Option<Finding>,
 ) -> Verdict {
-    let hosts = case.evidence.hosts.iter().map(|host| Claims { host, rule });
-    Verdict { found: hosts.filter_map(|claims| judge(&claims)).collect(), not_judged: Vec::new() }
+    Verdict { found: claims(case, rule).filter_map(|claims| judge(&claims)).collect(), not_judged: Vec::new() }
+}
+
+/// Every host, asked by a rule.
+pub(super) fn claims<'a>(case: &Case<'a>, rule: &'static Rule) -> impl Iterator<Item = Claims<'a>> + use<'a> {
+    case.evidence.hosts.iter().map(move |host| Claims { host, rule })
 }
 
 impl<'a> Claims<'a> {
@@ -61,7 +65,11 @@ impl<'a> Claims<'a> {
             let sources = vec![(delta.sources.0, delta.first), (delta.sources.1, delta.last)];
             return Some(Counted { name, amount: delta.delta, over: Over::Moments(apart), sources });
         }
-        let (value, source) = self.host.counter(counter)?;
+        let Some((value, source)) = self.host.counter(counter) else {
+            // Only `nstat` without -a tells it: what it grew by since nstat ran last.
+            let (amount, source) = self.host.host.facts.counter(counter)?;
+            return Some(Counted { name, amount, over: Over::Unknown, sources: vec![(source, amount)] });
+        };
         let over = self.host.host.uptime().filter(|up| up.0 > 0).map_or(Over::Unknown, Over::Boot);
         Some(Counted { name, amount: value, over, sources: vec![(source, value)] })
     }

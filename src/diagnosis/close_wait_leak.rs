@@ -84,7 +84,7 @@ fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Findin
         let same = |connection: Connection<'_>| {
             ends(connection) == [held.own, held.peer] || ends(connection) == [held.peer, held.own]
         };
-        group.picked.iter().any(|(connection, _)| same(*connection))
+        held.agrees && group.picked.iter().any(|(connection, _)| same(*connection))
     });
     let held: Vec<&CloseWait> = held.collect();
     if held.is_empty() {
@@ -100,8 +100,19 @@ fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Findin
     ));
     finding.metric("listed", number(held.len() as u64));
     finding.confidence = Confidence::High;
-    let text = |held: &CloseWait| format!("CLOSE-WAIT, {}", held.process.as_deref().unwrap_or("no owner told"));
-    let lines = held.iter().take(5).map(|held| line(held.source, text(held)));
+    if let Some(oldest) = held.iter().filter_map(|held| held.age).max() {
+        finding.summary.push_str(&format!(" The oldest had been there for {oldest} by then."));
+        finding.metric("listed_longest_s", oldest.secs());
+    }
+    let text = |held: &CloseWait| {
+        let age = held.age.map_or_else(String::new, |age| format!(" for {age}"));
+        let owner = held.process.as_deref().unwrap_or("no owner told");
+        format!("{} with {} in CLOSE-WAIT{age}, {owner}", held.own, held.peer)
+    };
+    // The oldest first: those are leaked, the newest may be on their way.
+    let mut oldest = held.clone();
+    oldest.sort_by_key(|held| (std::cmp::Reverse(held.age), held.source));
+    let lines = oldest.iter().take(5).map(|held| line(held.source, text(held)));
     finding.exhibits.splice(0..0, lines.collect::<Vec<_>>());
     finding.exhibits.truncate(super::EXHIBITS_SHOWN);
     finding.exhibits_total += held.len() as u64;

@@ -51,7 +51,8 @@ fn judge(case: &Case<'_>) -> Verdict {
         found.push(finding(case, usage, stage, serves(case, usage.ends.client)));
     }
     found.extend(claimed::findings(case, &found));
-    Verdict { found, not_judged: Vec::new() }
+    let not_judged = claimed::not_judged(case, &found);
+    Verdict { found, not_judged }
 }
 
 /// How near a client is to the end of its ports towards one destination; `None` where it is not.

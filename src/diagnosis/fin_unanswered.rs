@@ -21,7 +21,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     let silent = groups(case, |connection| unanswered(case, connection));
     let mut found: Vec<Finding> = silent.iter().map(|group| finding(case, group)).collect();
     found.extend(claimed::findings(case, &found));
-    Verdict { found, not_judged: Vec::new() }
+    let not_judged = claimed::not_judged(case, &found);
+    Verdict { found, not_judged }
 }
 
 /// How long a FIN has gone without an acknowledgment, where it was repeated.

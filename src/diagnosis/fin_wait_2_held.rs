@@ -35,7 +35,8 @@ fn judge(case: &Case<'_>) -> Verdict {
     let held = groups(case, |connection| held(case, connection));
     let mut found: Vec<Finding> = held.iter().map(|group| finding(case, group)).collect();
     found.extend(claimed::findings(case, &found));
-    Verdict { found, not_judged: Vec::new() }
+    let not_judged = claimed::not_judged(case, &found);
+    Verdict { found, not_judged }
 }
 
 fn held(case: &Case<'_>, connection: Connection<'_>) -> Option<Held> {

@@ -192,9 +192,11 @@ impl<'a> HostFacts<'a> {
         finding.summary.push_str(&text);
         let mut exhibits = counter_exhibits("PAWSPassive", &passive);
         exhibits.extend(self.recycle_setting());
-        if let Some(killed) = self.host.delta("TcpExtTWKilled").filter(|killed| killed.delta > 0) {
+        if let Some(killed) = self.host.delta(TW_KILLED).filter(|killed| killed.delta > 0)
+            && !ends_orphans_early(self.host)
+        {
             finding.summary.push_str(&format!(
-                " TWKilled grew by {}: TIME-WAIT was recycled early, which only tcp_tw_recycle does.",
+                " TWKilled grew by {}: TIME-WAITs ended within 4 s, as only tcp_tw_recycle lets them (3.5 RTO instead of 60 s).",
                 killed.delta
             ));
             exhibits.extend(counter_exhibits("TWKilled", &killed).pop());
@@ -313,6 +315,14 @@ impl<'a> HostFacts<'a> {
 }
 
 const RECYCLE: &str = "net.ipv4.tcp_tw_recycle";
+/// TIME-WAITs whose timer was 4 s or less: `tw_kill` in `__inet_twsk_schedule()`, net/ipv4/inet_timewait_sock.c.
+pub(super) const TW_KILLED: &str = "TcpExtTWKilled";
+
+/// Whether FIN-WAIT-2 without an owner ends so soon that TWKilled counts it, too.
+pub(super) fn ends_orphans_early(host: &HostView) -> bool {
+    let mut told = host.host.facts.settings.iter().filter(|s| s.live && &*s.name == "net.ipv4.tcp_fin_timeout");
+    told.any(|s| s.value.trim().parse::<u64>().is_ok_and(|seconds| seconds <= 4))
+}
 const PAWS_PASSIVE: &str = "TcpExtPAWSPassive";
 const LISTEN_OVERFLOWS: &str = "TcpExtListenOverflows";
 const LISTEN_DROPS: &str = "TcpExtListenDrops";

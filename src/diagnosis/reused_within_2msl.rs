@@ -4,6 +4,8 @@
 //! `tcp_timewait_state_process()` in net/ipv4/tcp_minisocks.c. Linux holds TIME-WAIT for 60 s plus up to 8 s of
 //! timer granularity, so that reuse between 60 and 68 s tells nothing.
 
+mod recycled;
+
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
@@ -42,7 +44,11 @@ fn judge(case: &Case<'_>) -> Verdict {
     // Where all came that late, nothing was reused too early.
     reused.retain(|group| group.picked.iter().any(|(_, (interval, _))| *interval < case.two_msl()));
     let retries = retries(case, &reused);
-    let found = case.evidence.workers.map(&reused, |_, group| finding(case, group, &retries));
+    let found = case.evidence.workers.map(&reused, |_, group| {
+        let mut finding = finding(case, group, &retries);
+        recycled::weigh(case, &mut finding, group, &reused);
+        finding
+    });
     Verdict { found, not_judged: Vec::new() }
 }
 

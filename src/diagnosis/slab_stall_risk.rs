@@ -4,7 +4,9 @@
 //! reader of /proc/slabinfo (commit 07a63c41fa1f of 4.9 ended that; 4.9 still walks the partial and the free ones); SLUB
 //! walks its partial slabs with interrupts off, at most 10,000 of them since 6.10 (commit 1c5610f451be).
 
+use super::claims::{Claims, claims};
 use super::finding::plural;
+use super::lacking::{self, Lack};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, host_limits, host_signs, number};
 use crate::evidence::hosts::HostView;
 use crate::snapshot::{Memory, Sample, Slab, Source};
@@ -41,7 +43,17 @@ struct Big {
 
 fn judge(case: &Case<'_>) -> Verdict {
     let hosts = case.evidence.hosts.iter().enumerate();
-    Verdict { found: hosts.filter_map(|(place, view)| finding(case, place, view)).collect(), not_judged: Vec::new() }
+    let found = hosts.filter_map(|(place, view)| finding(case, place, view)).collect();
+    Verdict { found, not_judged: lacking::not_judged(&RULE, claims(case, &RULE), lack) }
+}
+
+/// Much memory in slabs, and nothing that says in which: /proc/slabinfo is for root alone.
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    let facts = &host.host.host.facts;
+    let big = Big::of(&facts.slabs, &facts.memory);
+    let (share, _) = big.share.filter(|(share, _)| *share > SHARE && big.largest.is_none())?;
+    let because = format!("slabs take {share} % of its memory, and its caches are not listed");
+    Some(Lack { because, record: "as root: cat /proc/slabinfo; ps aux; uname -r" })
 }
 
 fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {

@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use super::Evidence;
 use super::hosts::HostView;
 use crate::connection::{Connection, Side, Socket, Who};
-use crate::snapshot::{SocketRow, Source, TcpState};
+use crate::snapshot::{Process, SocketRow, Source, TcpState};
 use crate::time::{Span, Time};
 
 /// Clocks of a host and of a recorder may differ by this much (snapshots are made one tool after the other).
@@ -57,8 +57,10 @@ pub struct CloseWait {
     pub peer: Socket,
     /// Its own end.
     pub own: Socket,
-    /// The process that holds it.
+    /// The process that holds it, by name and number.
     pub process: Option<Arc<str>>,
+    /// From the peer's FIN to the moment of the row, else to the last packet of the connection's capture point.
+    pub age: Option<Span>,
     /// Whether the captures show the peer's FIN, and none of its own before the row was made.
     pub agrees: bool,
     /// The row.
@@ -110,7 +112,9 @@ pub fn join(evidence: &Evidence) -> Vec<Join> {
         let Some(join) = joins.get_mut(one.host) else { continue };
         join.rows = join.rows.saturating_add(1);
         if let Some((connection, side)) = met {
-            join.add(one, *connection, *side);
+            let point = evidence.points.get(usize::from(connection.point()));
+            let ended = point.map_or_else(|| connection.last().1, |point| point.last_at);
+            join.add(one, *connection, *side, ended);
         }
     }
     for (place, (join, host)) in joins.iter_mut().zip(&evidence.hosts).enumerate() {
@@ -140,12 +144,21 @@ fn wanted(place: usize, host: &HostView) -> Vec<Wanted<'_>> {
     wanted
 }
 
+/// `java (3310)`, as far as it is told.
+fn owner(process: &Process) -> Option<Arc<str>> {
+    match (&process.name, process.pid) {
+        (Some(name), Some(pid)) => Some(format!("{name} ({pid})").into()),
+        (Some(name), None) => Some(Arc::clone(name)),
+        (None, pid) => pid.map(|pid| format!("process {pid}").into()),
+    }
+}
+
 fn peer(row: &SocketRow) -> Option<Socket> {
     Some(Socket { ip: row.remote.host.ip()?, port: row.remote.port.number()? })
 }
 
 impl Join {
-    fn add(&mut self, wanted: &Wanted<'_>, connection: Connection<'_>, side: Side) {
+    fn add(&mut self, wanted: &Wanted<'_>, connection: Connection<'_>, side: Side, ended: Time) {
         let pairs = if let Matched::Pairs(pairs) = self.matched { pairs } else { 0 };
         self.matched = Matched::Pairs(pairs.saturating_add(1));
         let row = wanted.row;
@@ -164,9 +177,10 @@ impl Join {
                 let (own, peer) = (connection.endpoint(side).first_fin, connection.endpoint(side.other()).first_fin);
                 // Clocks differ a little: the own FIN may seem to be older than the row.
                 let agrees = peer.is_some() && own.is_none_or(|own| own.plus(SLACK) > until);
-                let process = row.process.as_ref().and_then(|process| process.name.clone());
+                let age = peer.map(|fin| wanted.at.unwrap_or(ended).since(fin)).filter(|age| age.0 >= 0);
+                let process = row.process.as_ref().and_then(owner);
                 let peer = connection.socket(side.other());
-                self.close_waits.push(CloseWait { peer, own: wanted.own, process, agrees, source: row.source });
+                self.close_waits.push(CloseWait { peer, own: wanted.own, process, age, agrees, source: row.source });
             }
             _ => {}
         }

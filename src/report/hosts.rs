@@ -147,7 +147,8 @@ fn verdicts(evidence: &Evidence, host: &HostView, findings: &[Finding]) -> Table
     let row = |finding: &Finding| {
         let first = finding.advice.first().map_or("", |advice| advice.text.as_str());
         let cells = [severity_word(finding.severity), finding.id.as_str(), finding.title.as_str(), first];
-        cells.map(|text| Cell::Text(text.to_owned())).to_vec()
+        // A cell is plain text: the marks of commands would be read as a part of them.
+        cells.map(|text| Cell::Text(text.replace('`', ""))).to_vec()
     };
     let mut rows: Vec<Vec<Cell>> = findings.iter().filter(about).map(row).collect();
     if rows.is_empty() {

@@ -1,9 +1,11 @@
-//! Bytes to lines: UTF-8 with or without a mark, UTF-16 as Windows tools write it, CRLF.
+//! Bytes to lines: UTF-8 with or without a mark, UTF-16 as Windows tools write it, GBK of Chinese Windows, CRLF.
 //!
-//! Other encodings (GBK, Latin-1) are passed on as bytes: what this program reads of a localised output
-//! is ASCII, and a word that is not is replaced for reading, never trusted.
+//! A line that is not UTF-8 is read as GBK (the "GBK" of the WHATWG Encoding Standard) where it looks like it. In any
+//! other encoding (Latin-1) what this program reads of a localised output is ASCII, and the rest is replaced.
 
 use std::borrow::Cow;
+
+use encoding_rs::GBK;
 
 /// How the characters of a file are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +100,26 @@ pub(super) fn give(bytes: &[u8], line: &mut dyn FnMut(&str)) {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => line(text),
-        Err(_) => line(&String::from_utf8_lossy(bytes)),
+        Err(_) => match chinese(bytes) {
+            Some(text) => line(&text),
+            None => line(&String::from_utf8_lossy(bytes)),
+        },
     }
+}
+
+/// A line of GBK, where its octets above ASCII come in pairs of common characters.
+///
+/// Rare characters have an ASCII octet second: with them, Latin-1 would pass for Chinese, and lose letters to it.
+fn chinese(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let mut rest = bytes.iter();
+    while let Some(first) = rest.next() {
+        let common = |second: &u8| (0xA1..=0xFE).contains(second);
+        let paired = first.is_ascii() || (0xA1..=0xF7).contains(first) && rest.next().is_some_and(common);
+        if !paired {
+            return None;
+        }
+    }
+    GBK.decode_without_bom_handling_and_without_replacement(bytes)
 }
 
 /// By the byte order mark, else by the zero bytes that ASCII has in UTF-16.
@@ -157,6 +177,12 @@ mod tests {
 
     #[test]
     fn bytes_of_no_encoding_do_not_stop_the_reading() {
-        assert_eq!(lines(&[b"\xd0\xad\xd2\xe9 TCP\nx"]).len(), 2);
+        assert_eq!(lines(&[b"\xff\xd2 TCP\nx"]).len(), 2);
+        assert_eq!(lines(&[b"\xe9tat TCP"]), ["\u{fffd}tat TCP"]);
+    }
+
+    #[test]
+    fn chinese_of_windows_is_read() {
+        assert_eq!(lines(&[b"  \xd0\xad\xd2\xe9  TCP\r\n"]), ["  协议  TCP"]);
     }
 }

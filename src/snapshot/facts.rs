@@ -275,7 +275,7 @@ pub struct TrackedTable {
 /// A number that belongs to one thing of the host: an interface, a CPU, the connection tracker.
 ///
 /// It carries the formats that only count: `ip -s link`, `ethtool -S`, `conntrack -S`, `mpstat`,
-/// `sar`, `top` and `/proc/interrupts`.
+/// `sar`, `top`, `ps` and `/proc/interrupts`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The format: the name of its parser.
@@ -299,6 +299,15 @@ pub struct OwnAddress {
     pub address: std::net::IpAddr,
     /// The interface that has it.
     pub interface: Arc<str>,
+    /// Where it was read.
+    pub source: Source,
+}
+
+/// A router that the host sends to where no other route fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its address.
+    pub address: std::net::IpAddr,
     /// Where it was read.
     pub source: Source,
 }
@@ -348,6 +357,8 @@ pub struct Facts {
     pub samples: Vec<Sample>,
     /// Addresses of the host itself.
     pub addresses: Vec<OwnAddress>,
+    /// Routers of its default routes.
+    pub gateways: Vec<Gateway>,
 }
 
 impl Facts {
@@ -374,6 +385,7 @@ impl Facts {
         self.tracked_tables.append(&mut other.tracked_tables);
         self.samples.append(&mut other.samples);
         self.addresses.append(&mut other.addresses);
+        self.gateways.append(&mut other.gateways);
     }
 
     /// The last value told of a counter, by its `nstat` name, and where.

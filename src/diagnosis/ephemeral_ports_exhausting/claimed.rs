@@ -5,9 +5,10 @@
 use super::super::claims::{Claims, hosts_left};
 use super::super::host_limits::line;
 use super::super::host_ports::{DEFAULT_PORTS, PortsHeld, fullest};
-use super::super::{Case, Confidence, Finding, Severity, number};
+use super::super::lacking::{self, Lack};
+use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
-use crate::snapshot::LogKind;
+use crate::snapshot::{LogKind, TcpState};
 
 /// Percent of the ports: nothing is left but luck; a little more rate is too much.
 const GONE: u64 = 95;
@@ -20,6 +21,20 @@ const UPSTREAM: u64 = 1000;
 /// What hosts say where no packets do.
 pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
     hosts_left(case, &RULE, found).iter().filter_map(finding).collect()
+}
+
+/// Hosts whose listings leave TIME-WAIT out, while nothing else tells that there are few.
+pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
+    lacking::not_judged(&RULE, hosts_left(case, &RULE, found), |host| {
+        let listings = host.host.listings();
+        let connected = listings.iter().any(|listed| listed.states().get(TcpState::Established) > 0);
+        let shown = listings.iter().any(|listed| listed.count(TcpState::TimeWait).is_some());
+        let few = host.limits().most_time_waits().is_some_and(|(most, _)| most < UPSTREAM);
+        let because =
+            "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them";
+        let record = "ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range";
+        (connected && !shown && !few).then(|| Lack { because: because.to_owned(), record })
+    })
 }
 
 fn finding(host: &Claims<'_>) -> Option<Finding> {

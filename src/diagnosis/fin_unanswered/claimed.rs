@@ -3,24 +3,43 @@
 
 use super::super::claims::{Claims, hosts_left};
 use super::super::host_limits::line;
-use super::super::{Case, Confidence, Finding, Severity, number};
+use super::super::lacking::{self, Lack};
+use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
 use crate::snapshot::{SocketRow, TcpState};
 
 /// Retransmissions after which loss is no explanation.
 const RETRIES: u32 = 3;
 const MANY: usize = 5;
+/// So many at one moment are more than closes that happen to be under way.
+const PILE: usize = 50;
+/// States that wait for the acknowledgment of a FIN.
+const CLOSING: [TcpState; 3] = [TcpState::FinWait1, TcpState::LastAck, TcpState::Closing];
 
 /// What hosts say where no packets do.
 pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
     hosts_left(case, &RULE, found).iter().filter_map(finding).collect()
 }
 
+/// Hosts that list many closes under way, without the timers that tell how they go.
+pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
+    lacking::not_judged(&RULE, hosts_left(case, &RULE, found), |host| {
+        let moments = host.host.listings().into_iter();
+        let closing =
+            moments.map(|listed| CLOSING.iter().flat_map(|state| listed.in_state(*state)).collect::<Vec<_>>());
+        let rows = closing.max_by_key(Vec::len).filter(|rows| rows.len() >= PILE)?;
+        let because = format!(
+            "{} sockets wait for an answer to their FIN, and the listing has no timers: whether it was repeated is not known",
+            rows.len()
+        );
+        rows.iter().all(|row| row.timer.is_none()).then_some(Lack { because, record: "ss -tano (netstat -anto)" })
+    })
+}
+
 fn finding(host: &Claims<'_>) -> Option<Finding> {
     let stuck = |row: &&SocketRow| row.timer.is_some_and(|timer| timer.retransmits >= RETRIES);
-    let closing = [TcpState::FinWait1, TcpState::LastAck, TcpState::Closing];
     let moments = host.host.listings().into_iter().map(|listed| {
-        closing.iter().flat_map(|state| listed.in_state(*state)).filter(stuck).collect::<Vec<&SocketRow>>()
+        CLOSING.iter().flat_map(|state| listed.in_state(*state)).filter(stuck).collect::<Vec<&SocketRow>>()
     });
     let rows = moments.max_by_key(Vec::len).filter(|rows| rows.len() >= MANY)?;
     let most = rows.iter().filter_map(|row| row.timer).map(|timer| timer.retransmits).max().unwrap_or(0);

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::super::claims::{Claims, hosts_left};
 use super::super::host_limits::line;
-use super::super::{Case, Confidence, Finding, Severity, number};
+use super::super::lacking::{self, Lack};
+use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
 use crate::snapshot::{SocketRow, TcpState};
 
@@ -15,6 +16,20 @@ const MANY: usize = 20;
 /// What hosts say where no packets do.
 pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
     hosts_left(case, &RULE, found).iter().filter_map(finding).collect()
+}
+
+/// Hosts that list many, and neither owners nor timers.
+pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
+    lacking::not_judged(&RULE, hosts_left(case, &RULE, found), |host| {
+        let untold = host.host.listings().into_iter().filter(|listed| !listed.tells_owners());
+        let piled = untold.map(|listed| listed.in_state(TcpState::FinWait2).collect::<Vec<_>>()).max_by_key(Vec::len);
+        let rows = piled.filter(|rows| rows.len() >= MANY && rows.iter().all(|row| row.timer.is_none()))?;
+        let because = format!(
+            "{} sockets are in FIN-WAIT-2, and the listing has neither owners nor timers: orphans end by themselves, owned ones do not",
+            rows.len()
+        );
+        Some(Lack { because, record: "as root: ss -tanpo" })
+    })
 }
 
 fn finding(host: &Claims<'_>) -> Option<Finding> {

@@ -2,14 +2,15 @@
 //!
 //! TCPAbortOnData, TCPAbortOnClose: Linux net/ipv4/tcp.c, `__tcp_close()` (RFC 2525 section 2.17).
 
-use super::super::claims::{Claims, each_host, percent};
+use super::super::claims::{Claims, percent};
 use super::super::finding::significant;
+use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST033", name: "application-aborts", explanation: include_str!("application_aborts.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 const SHARE: f64 = 5.0;
@@ -36,4 +37,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.advise("Some programs do it on purpose (SO_LINGER 0, health checks). Where data is lost, the application must read to the end before close().");
     finding.refer(&["Linux net/ipv4/tcp.c: __tcp_close()", "RFC 2525 section 2.17"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    no_whole(host, host.counted("TcpExtTCPAbortOnData"), FEW, &["TcpActiveOpens", "TcpPassiveOpens"])
 }

@@ -2,15 +2,16 @@
 //!
 //! 75 % as the node-exporter mixin, 90 % as node-problem-detector have it.
 
-use super::super::claims::{Claims, each_host, percent, setting_line};
+use super::super::claims::{Claims, percent, setting_line};
 use super::super::finding::significant;
 use super::super::host_limits::line;
+use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST036", name: "conntrack-near-full", explanation: include_str!("conntrack_near_full.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 const NEAR: f64 = 75.0;
@@ -40,4 +41,15 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         .advise("Traffic that needs no state (a load balancer's own) can be left untracked: the raw table's NOTRACK.");
     finding.refer(&["Linux Documentation/networking/nf_conntrack-sysctl.rst"]);
     Some(finding)
+}
+
+/// Fewer are near no limit that a host has by default (65536 and more since 5.15, a quarter of it before).
+const MANY: u64 = 10_000;
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    let most = host.host.host.facts.tracked_tables.iter().map(|table| table.entries).max()?;
+    let told = host.live("net.netfilter.nf_conntrack_max").or_else(|| host.live("net.nf_conntrack_max"));
+    let because = format!("the connection tracker holds {most} entries, and nf_conntrack_max is not told");
+    let record = "sysctl net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_count";
+    (most >= MANY && told.is_none()).then_some(Lack { because, record })
 }

@@ -2,14 +2,15 @@
 //!
 //! Linux net/ipv4/tcp_minisocks.c, `tcp_check_req()`: EmbryonicRsts.
 
-use super::super::claims::{Claims, ask_again, each_host, percent};
+use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
+use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST029", name: "embryonic-resets", explanation: include_str!("embryonic_resets.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 /// The share in percent from which it is told.
@@ -35,4 +36,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     ask_again(&mut finding, &counted);
     finding.refer(&["Linux net/ipv4/tcp_minisocks.c: tcp_check_req()"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    no_whole(host, host.counted("TcpExtEmbryonicRsts"), FEW, &["TcpPassiveOpens"])
 }

@@ -14,6 +14,12 @@ fn judge(case: &Case<'_>) -> Verdict {
 
 const MANY: u64 = 50_000;
 
+/// Whether a process is netstat, or a shell that runs it: `/bin/netstat -antp[3310]`. The search for it is none.
+fn runs_netstat(process: &str) -> bool {
+    let mut words = process.split([' ', '/', '[', '|']);
+    words.clone().any(|word| word == "netstat") && !words.any(|word| word == "grep")
+}
+
 fn host(host: &Claims<'_>) -> Option<Finding> {
     let facts = &host.host.host.facts;
     let listed = host.host.listings().into_iter().map(|listed| (listed.states().total(), listed.source()));
@@ -27,7 +33,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let running = facts
         .samples
         .iter()
-        .find(|sample| sample.subject.contains("netstat["))
+        .find(|sample| matches!(sample.format, "top" | "ps") && runs_netstat(&sample.subject))
         .map(|sample| (sample.source, "netstat"));
     let (reader, tool) = running.or(walked).filter(|_| count > MANY)?;
     let what = if tool == "netstat" { "netstat" } else { "a reader of /proc/net/tcp" };

@@ -2,16 +2,17 @@
 //!
 //! 25 and 50 percent as netdata has them: `tcp_too_many_orphans()` counts an orphan that misbehaves two or four times.
 
-use super::super::claims::{Claims, each_host, percent, setting_line};
+use super::super::claims::{Claims, percent, setting_line};
 use super::super::finding::significant;
 use super::super::host_limits::line;
+use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST021", name: "orphans-near-limit", explanation: include_str!("orphans_near_limit.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 const NEAR: f64 = 25.0;
@@ -50,4 +51,14 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         "Linux Documentation/networking/ip-sysctl.rst: tcp_max_orphans",
     ]);
     Some(finding)
+}
+
+/// Fewer are near no limit that a host has by default (4096 to 262144, by its memory).
+const MANY: u64 = 1000;
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    let told = host.host.host.facts.sockstats.iter().filter_map(|stat| stat.orphan);
+    let most = told.max().filter(|most| *most >= MANY && host.live("net.ipv4.tcp_max_orphans").is_none())?;
+    let because = format!("{most} orphaned sockets, and tcp_max_orphans is not told");
+    Some(Lack { because, record: "sysctl net.ipv4.tcp_max_orphans; cat /proc/net/sockstat" })
 }

@@ -2,14 +2,15 @@
 //!
 //! Linux net/ipv4/tcp_input.c, `tcp_rcv_synsent_state_process()`: TSecr is not what was sent.
 
-use super::super::claims::{Claims, ask_again, each_host, percent};
+use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
+use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST015", name: "paws-active-drops", explanation: include_str!("paws_active_drops.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 /// The share of own attempts in percent above which it matters.
@@ -35,4 +36,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     ask_again(&mut finding, &dropped);
     finding.refer(&["Linux net/ipv4/tcp_input.c: tcp_rcv_synsent_state_process()", "RFC 7323 section 3.2"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    no_whole(host, host.counted("TcpExtPAWSActive"), FEW, &["TcpActiveOpens"])
 }

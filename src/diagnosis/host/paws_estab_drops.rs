@@ -2,14 +2,15 @@
 //!
 //! Linux net/ipv4/tcp_input.c, `tcp_validate_incoming()`; before 6.16 PAWSEstab counts TIME-WAIT as well (c449d5f3a3d7).
 
-use super::super::claims::{Claims, ask_again, each_host, percent};
+use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
+use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST014", name: "paws-estab-drops", explanation: include_str!("paws_estab_drops.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 /// The share of incoming segments in percent that reordering does not reach.
@@ -43,4 +44,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     ask_again(&mut finding, &dropped);
     finding.refer(&["Linux net/ipv4/tcp_input.c: tcp_validate_incoming()", "RFC 7323 section 5.3"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    no_whole(host, host.counted("TcpExtPAWSEstab"), MANY, &["TcpInSegs"])
 }

@@ -2,14 +2,15 @@
 //!
 //! OutRsts: RFC 4022 tcpOutRsts, `tcp_v4_send_reset()` and `tcp_send_active_reset()`.
 
-use super::super::claims::{Claims, ask_again, each_host, percent};
+use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
+use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST032", name: "resets-sent", explanation: include_str!("resets_sent.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 /// The share in percent from which it is told.
@@ -33,4 +34,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     ask_again(&mut finding, &counted);
     finding.refer(&["RFC 4022: tcpOutRsts", "RFC 9293 section 3.10.7.1"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    no_whole(host, host.counted("TcpOutRsts"), FEW, &["TcpActiveOpens", "TcpPassiveOpens"])
 }

@@ -2,14 +2,15 @@
 //!
 //! TCPSynRetrans counts both (`tcp_retransmit_skb()`, `tcp_rtx_synack()`).
 
-use super::super::claims::{Claims, ask_again, each_host, percent};
+use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
+use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST030", name: "syn-retransmits", explanation: include_str!("syn_retransmits.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 /// The share in percent from which it is told.
@@ -33,4 +34,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     ask_again(&mut finding, &counted);
     finding.refer(&["Linux Documentation/networking/snmp_counter.rst", "RFC 6298 section 2"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    no_whole(host, host.counted("TcpExtTCPSynRetrans"), FEW, &["TcpActiveOpens", "TcpPassiveOpens"])
 }

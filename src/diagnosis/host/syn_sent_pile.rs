@@ -2,15 +2,16 @@
 //!
 //! More than 20 in SYN-SENT whose SYN went out at least three times: a destination that is down, filtered or full.
 
-use super::super::claims::{Claims, each_host};
+use super::super::claims::Claims;
 use super::super::host_limits::line;
+use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::snapshot::{SocketRow, TcpState};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST022", name: "syn-sent-pile", explanation: include_str!("syn_sent_pile.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 const MANY: usize = 20;
@@ -55,4 +56,14 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.advise("Capture at the destination: no SYN arrives (a filter on the way), or it arrives and is not answered (SYN001 to SYN003).");
     finding.refer(&["RFC 9293 section 3.8.1", "Linux Documentation/networking/ip-sysctl.rst: tcp_syn_retries"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    let piled = host.host.listings().into_iter().map(|listed| listed.in_state(TcpState::SynSent).collect::<Vec<_>>());
+    let piled = piled.max_by_key(Vec::len).filter(|rows| rows.len() > MANY)?;
+    let because = format!(
+        "{} sockets are in SYN-SENT, and the listing has no timers: how long they have waited is not known",
+        piled.len()
+    );
+    piled.iter().all(|row| row.timer.is_none()).then_some(Lack { because, record: "ss -tano (netstat -anto)" })
 }

@@ -2,16 +2,17 @@
 //!
 //! `tcp_mem` in pages: pressure above the second number, failure at the third (ip-sysctl.rst); 90 % as netdata has it.
 
-use super::super::claims::{Claims, each_host, percent, setting_line};
+use super::super::claims::{Claims, percent, setting_line};
 use super::super::finding::significant;
 use super::super::host_limits::line;
+use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST034", name: "tcp-memory-pressure", explanation: include_str!("tcp_memory_pressure.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 fn host(host: &Claims<'_>) -> Option<Finding> {
@@ -48,4 +49,15 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.advise("Find the sockets with long queues (ss -tanm, sorted by Recv-Q and Send-Q): readers that do not read, peers that do not acknowledge. Raising net.ipv4.tcp_mem only moves the wall.");
     finding.refer(&["Linux Documentation/networking/ip-sysctl.rst: tcp_mem"]);
     Some(finding)
+}
+
+/// Fewer pages (100 MB of 4 KiB each) are near no limit that a host has by default.
+const MANY: u64 = 25_000;
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    let told = host.host.host.facts.sockstats.iter().filter(|stat| &*stat.protocol == "TCP");
+    let most = told.filter_map(|stat| stat.memory_pages).max()?;
+    let because = format!("sockets hold {most} pages of memory, and tcp_mem is not told");
+    let asks = most >= MANY && host.live("net.ipv4.tcp_mem").is_none();
+    asks.then_some(Lack { because, record: "sysctl net.ipv4.tcp_mem; cat /proc/net/sockstat" })
 }

@@ -2,15 +2,16 @@
 //!
 //! Default 0 before Linux 4.19, 2 (loopback only) since (79e9fed46038); reuse after `tcp_tw_reuse_delay`, 1 s, since 6.14.
 
-use super::super::claims::{Claims, each_host, setting_line};
+use super::super::claims::{Claims, setting_line};
 use super::super::host_limits::line;
 use super::super::host_ports::fullest;
+use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST008", name: "tw-reuse-off", explanation: include_str!("tw_reuse_off.md"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
-    each_host(case, &RULE, host)
+    each_host_or(case, &RULE, host, lack)
 }
 
 /// So many percent of the ports held are pressure; as for TW003.
@@ -47,4 +48,14 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.advise("net.ipv4.tcp_tw_reuse=1 on this client; never tcp_tw_recycle.");
     finding.refer(&["Linux Documentation/networking/ip-sysctl.rst: tcp_tw_reuse", "RFC 6191 section 2"]);
     Some(finding)
+}
+
+fn lack(host: &Claims<'_>) -> Option<Lack> {
+    let held = fullest(host.host).filter(|held| held.percent() >= PRESSED && !held.to.local.is_loopback())?;
+    let because =
+        format!("{} of its ports towards {} are held, and tcp_tw_reuse is not told", held.used, held.destination());
+    host.live("net.ipv4.tcp_tw_reuse").is_none().then_some(Lack {
+        because,
+        record: "sysctl net.ipv4.tcp_tw_reuse net.ipv4.tcp_timestamps net.ipv4.ip_local_port_range",
+    })
 }

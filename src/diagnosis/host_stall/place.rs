@@ -288,6 +288,16 @@ fn same(one: &EchoProbe, other: &EchoProbe) -> bool {
     (one.sequence, one.fingerprint) == (other.sequence, other.fingerprint)
 }
 
+/// A third host, and that it is the gateway of the one that pings it where that one's routes say so.
+fn or_gateway(case: &Case<'_>, common: &str, third: &str) -> String {
+    let (own, address) = (common.parse::<IpAddr>().ok(), third.parse::<IpAddr>().ok());
+    let is_gateway = address.is_some_and(|address| {
+        let mut hosts = case.evidence.hosts.iter().filter(|host| own.is_none_or(|own| host.addresses().contains(&own)));
+        hosts.any(|host| host.host.facts.gateways.iter().any(|gateway| gateway.address == address))
+    });
+    if is_gateway { format!("its gateway {third}") } else { third.to_owned() }
+}
+
 impl Clue {
     /// Whether it says which host it was, or between which points.
     fn settles(&self) -> bool {
@@ -302,10 +312,12 @@ impl Clue {
         let (client, server) = (client.name, server.name);
         match self {
             Self::Clean { common, suspect, third } => format!(
-                " Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way."
+                " Pings between {common} and {} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
+                or_gateway(case, common, third)
             ),
             Self::Stalled { common, third } => format!(
-                " Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share."
+                " Pings between {common} and {} stalled at the same moments: {common}, or a host or link that both share.",
+                or_gateway(case, common, third)
             ),
             Self::ReverseClean { by } => format!(
                 " The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way."

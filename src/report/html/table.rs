@@ -299,11 +299,12 @@ fn row<'a>(first: String, numbers: &[u64]) -> Vec<Cow<'a, str>> {
     std::iter::once(first).chain(numbers.iter().map(|number| count(*number))).map(Cow::Owned).collect()
 }
 
-/// What hosts said, one fact a row; their shape is theirs.
+/// What hosts said that have no part of the page of their own, one fact a row; their shape is theirs.
 fn hosts(report: &Report) -> DataTable<'_> {
     let mut rows = Vec::new();
     let mut total = 0_usize;
-    for (index, host) in report.hosts.iter().enumerate() {
+    let shown = |host: &serde_json::Value| host.get("tables").is_some();
+    for (index, host) in report.hosts.iter().enumerate().filter(|(_, host)| !shown(host)) {
         let name = ["name", "hostname", "host", "id"].iter().find_map(|key| host.get(key)?.as_str());
         let name = name.map_or_else(|| format!("host {}", index.saturating_add(1)), str::to_owned);
         let mut facts = Vec::new();
@@ -322,10 +323,6 @@ fn hosts(report: &Report) -> DataTable<'_> {
 }
 
 fn flatten(value: &serde_json::Value, path: String, facts: &mut Vec<(String, String)>) {
-    // Tables have a part of the page of their own.
-    if path == "tables" {
-        return;
-    }
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {
         serde_json::Value::Object(map) => map.iter().for_each(|(key, inner)| flatten(inner, join(key), facts)),
