@@ -39,12 +39,12 @@ fn tracker() {
 
 #[test]
 fn snapshot() {
-    each("snapshot", 0, targets::snapshot::run);
+    each("snapshot", 1, targets::snapshot::run);
 }
 
 #[test]
 fn analysis() {
-    each("analysis", 0, targets::analysis::run);
+    each("analysis", 1, targets::analysis::run);
 }
 
 /// Captures and archives of another target say as much here.
