@@ -53,3 +53,15 @@ fn the_whole_way() {
     each("inputs", 15, targets::analysis::run);
     each("readers", 6, targets::analysis::run);
 }
+
+/// Inputs under fuzzing are short, and what grows with the square of their length does not show: of
+/// `date; netstat -s` every second, the time used to grow with the square of the seconds.
+#[test]
+fn a_host_asked_every_second_for_hours() {
+    let second = |n: usize| {
+        let clock = format!("Sun Nov 22 {:02}:{:02}:{:02} UTC 2026\n", n / 3600, n / 60 % 60, n % 60);
+        clock + "Tcp:\n    1 resets sent\nTcpExt:\n    5 SYNs to LISTEN sockets dropped\n    2 delayed acks sent\n"
+    };
+    let text: String = (0..10_800).map(second).collect();
+    targets::analysis::run(text.as_bytes());
+}
