@@ -1,5 +1,4 @@
 //! Bytes as an input: recognised, unpacked, archives walked through.
-#![no_main]
 
 use std::io::{Read, copy, sink};
 
@@ -17,7 +16,8 @@ impl Members for All {
     fn broken(&mut self, _: String, _: String) {}
 }
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics where something is wrong.
+pub fn run(data: &[u8]) {
     let source = Source { name: "x".to_owned(), origin: Origin::Memory(data.into()), named: true };
     match source.open() {
         Ok(Opened::Archive(archive)) => archive.walk("x", &mut All),
@@ -26,4 +26,4 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         }
         Ok(Opened::Plain { .. }) | Err(_) => {}
     }
-});
+}

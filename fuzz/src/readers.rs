@@ -1,5 +1,4 @@
 //! Bytes as a capture file: walked as a whole and in two pieces, which must agree; searched for a record.
-#![no_main]
 
 use lastack::capture::{Format, LinkType, Recognised, Stop, Visit, pcap, recognise, snoop};
 use lastack::time::Time;
@@ -22,14 +21,15 @@ impl Visit for Seen {
     }
 }
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics where something is wrong.
+pub fn run(data: &[u8]) {
     match recognise(data) {
         Some(Recognised::Pcap(format)) => check(format, pcap::HEADER, data),
         Some(Recognised::Snoop(format)) => check(format, snoop::HEADER, data),
         Some(Recognised::Pcapng(format)) => check(format, 0, data),
         None => {}
     }
-});
+}
 
 fn check<F: Format>(format: F, start: usize, data: &[u8]) {
     let mut whole = Seen::default();

@@ -1,5 +1,4 @@
 //! Bytes as what a host says of itself: the first line is the file's name, and so the hint; every parser is behind it.
-#![no_main]
 
 use lastack::snapshot::{Reader, Sink, SocketRow, Tracked, recognise};
 
@@ -16,7 +15,8 @@ impl Sink for Count {
     }
 }
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics where something is wrong.
+pub fn run(data: &[u8]) {
     let end = data.iter().position(|octet| *octet == b'\n').unwrap_or(0);
     let (name, text) = data.split_at(end);
     let name = String::from_utf8_lossy(name);
@@ -32,4 +32,4 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     // Where blocks are cut must not matter.
     assert_eq!(read(text.len()), read(text.len() / 2));
-});
+}

@@ -9,7 +9,9 @@ mod bundle;
 mod grouping;
 mod listed;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Bound;
 
 use crate::connection::Socket;
 use crate::snapshot::{Counter, Host, Since, SocketRow, Source};
@@ -153,8 +155,14 @@ impl HostView {
         let told = told.into_iter().filter(|told| !sure || told.since == Since::Boot);
         let values = told.map(|told| (told.value, told.source));
         let zeros: Vec<(u64, Source)> = self.omitted_zeros(counter);
+        let clock: BTreeMap<Source, Time> =
+            self.host.facts.moments.iter().map(|moment| (moment.source, moment.at)).collect();
+        let before = |source: Source| {
+            let mut earlier = clock.range(Source { line: 0, ..source }..source);
+            earlier.next_back().map(|(_, at)| *at)
+        };
         let mut readings: Vec<Reading> =
-            values.chain(zeros).filter_map(|(value, source)| self.reading(value, source)).collect();
+            values.chain(zeros).filter_map(|(value, source)| self.reading(value, source, before(source))).collect();
         // Inside a moment the clock decides where the file tells it, else growth.
         readings.sort_by_key(|reading| (reading.moment, reading.at, reading.value, reading.source));
         readings
@@ -168,14 +176,15 @@ impl HostView {
     /// The moment that a line belongs to: its place, and when, where that is told.
     #[must_use]
     pub fn when(&self, source: Source) -> Option<(usize, Option<Time>)> {
-        self.reading(0, source).map(|reading| (reading.moment, reading.at))
-    }
-
-    fn reading(&self, value: u64, source: Source) -> Option<Reading> {
-        let moment = self.moment_of(source)?;
         let in_file = self.host.facts.moments.iter().filter(|told| told.source.input == source.input);
         let before = in_file.filter(|told| told.source.line < source.line).max_by_key(|told| told.source.line);
-        let at = before.map(|told| told.at).or_else(|| self.moments.get(moment)?.at);
+        self.reading(0, source, before.map(|told| told.at)).map(|reading| (reading.moment, reading.at))
+    }
+
+    /// `told` is the time that the file gives for the line, if any.
+    fn reading(&self, value: u64, source: Source, told: Option<Time>) -> Option<Reading> {
+        let moment = self.moment_of(source)?;
+        let at = told.or_else(|| self.moments.get(moment)?.at);
         Some(Reading { moment, at, value, source })
     }
 
@@ -193,19 +202,14 @@ impl HostView {
         if groups.iter().any(|group| group.names_all && lacking(&group.source)) {
             return Vec::new();
         }
+        // A host may have been asked every second for a day: no search of all for each.
+        let begun: BTreeSet<Source> = groups.iter().map(|group| group.source).collect();
+        let told: BTreeSet<Source> = facts.counters.iter().filter(|c| &*c.name == counter).map(|c| c.source).collect();
         let named_there = |from: Source| {
-            let next = groups
-                .iter()
-                .map(|group| group.source)
-                .filter(|other| other.input == from.input && other.line > from.line)
-                .map(|other| other.line)
-                .min();
-            facts.counters.iter().any(|c| {
-                &*c.name == counter
-                    && c.source.input == from.input
-                    && c.source.line >= from.line
-                    && next.is_none_or(|next| c.source.line < next)
-            })
+            let end = Source { line: u32::MAX, ..from };
+            let next = begun.range((Bound::Excluded(from), Bound::Included(end))).next().copied();
+            let until = next.map_or(Bound::Included(end), Bound::Excluded);
+            told.range((Bound::Included(from), until)).next().is_some()
         };
         let omitting = groups.iter().filter(|group| group.omits_zeros && group.since != Since::LastRun);
         omitting.map(|group| group.source).filter(|source| !named_there(*source)).map(|source| (0, source)).collect()

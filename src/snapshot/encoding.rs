@@ -19,19 +19,38 @@ enum Encoding {
 #[derive(Default)]
 pub(super) struct Lines {
     encoding: Option<Encoding>,
+    /// The first octets, until there are enough of them to tell the encoding: a pipe may give a few at a time.
+    head: Vec<u8>,
     /// A line that the last block did not end.
     partial: Vec<u8>,
     /// Bytes of a UTF-16 unit, or of a surrogate pair, that the last block did not end.
     odd: Vec<u8>,
 }
 
+/// Octets that tell the encoding.
+const TELLING: usize = 64;
 /// A line longer than this is no line of any tool; its rest is dropped.
 const LONGEST_LINE: usize = 1 << 20;
 
 impl Lines {
     /// Calls `line` for each whole line of what was fed so far.
     pub(super) fn feed(&mut self, block: &[u8], line: &mut dyn FnMut(&str)) {
-        let encoding = *self.encoding.get_or_insert_with(|| recognise(block));
+        if let Some(encoding) = self.encoding {
+            return self.cut(encoding, block, line);
+        }
+        self.head.extend_from_slice(block);
+        if self.head.len() >= TELLING {
+            self.begin(line);
+        }
+    }
+
+    fn begin(&mut self, line: &mut dyn FnMut(&str)) {
+        let head = std::mem::take(&mut self.head);
+        let encoding = *self.encoding.insert(recognise(&head));
+        self.cut(encoding, &head, line);
+    }
+
+    fn cut(&mut self, encoding: Encoding, block: &[u8], line: &mut dyn FnMut(&str)) {
         let block = match encoding {
             Encoding::Bytes => Cow::Borrowed(block),
             Encoding::Utf16Little => Cow::Owned(self.decode(block, u16::from_le_bytes)),
@@ -54,6 +73,9 @@ impl Lines {
 
     /// Calls `line` for a last line without an end.
     pub(super) fn finish(&mut self, line: &mut dyn FnMut(&str)) {
+        if self.encoding.is_none() {
+            self.begin(line);
+        }
         if !self.partial.is_empty() {
             let last = std::mem::take(&mut self.partial);
             give(&last, line);
@@ -129,7 +151,7 @@ fn recognise(block: &[u8]) -> Encoding {
         [0xFE, 0xFF, ..] => return Encoding::Utf16Big,
         _ => {}
     }
-    let head = block.get(..64).unwrap_or(block);
+    let head = block.get(..TELLING).unwrap_or(block);
     let zeros = |parity: usize| head.iter().skip(parity).step_by(2).filter(|&&byte| byte == 0).count();
     let most = head.len() / 4;
     if head.len() >= 8 && zeros(1) > most && zeros(0) == 0 {
@@ -162,10 +184,11 @@ mod tests {
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         for bytes in [&utf8, &little, &big] {
-            for cut in 3..bytes.len() {
+            for cut in 0..=bytes.len() {
                 let (head, tail) = bytes.split_at(cut);
                 assert_eq!(lines(&[head, tail]), ["协议 a", "", "b 😀", "last"], "cut at {cut}");
             }
+            assert_eq!(lines(&bytes.chunks(1).collect::<Vec<_>>()).len(), 4);
         }
     }
 

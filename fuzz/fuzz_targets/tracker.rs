@@ -1,0 +1,4 @@
+//! `src/tracker.rs` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lastack_fuzz::tracker::run(data));
