@@ -11,7 +11,9 @@ use super::hint::Hint;
 use super::{Out, Parser, Taken};
 
 pub(super) fn opens(text: &str, _hint: &Hint) -> bool {
-    Route::of(text).is_some_and(|route| route.dev.is_some() || route.via.is_some() || route.typed)
+    // The next hops of a default may stand on lines of their own.
+    let multipath = |route: &Route<'_>| route.default && text.split_ascii_whitespace().any(|word| word == "proto");
+    Route::of(text).is_some_and(|route| route.dev.is_some() || route.via.is_some() || route.typed || multipath(&route))
 }
 
 pub(super) fn parser(_hint: &Hint) -> Box<dyn Parser> {
