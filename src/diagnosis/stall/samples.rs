@@ -35,6 +35,8 @@ pub(super) struct Samples {
     pub jitter: f64,
     /// Answers that come within this time of each other come together.
     pub together: f64,
+    /// How the sending times are known.
+    pub timing: Timing,
     origin: Time,
 }
 
@@ -58,7 +60,7 @@ impl Samples {
         let jitter = quantile(steps, 0.5) / NORMAL_STEP;
         let floor = if timing == Timing::Stamped { 0.05 } else { 0.25 } * interval;
         let together = floor.max(5.0).max(4.0 * jitter).min(0.3 * interval);
-        Self { base: quantile(rtts, 0.25), answered, lost, sends, interval, jitter, together, origin }
+        Self { base: quantile(rtts, 0.25), answered, lost, sends, interval, jitter, together, timing, origin }
     }
 
     /// A moment as a time.
@@ -75,17 +77,23 @@ impl Samples {
     /// What is usual around a range of places of answered probes: the lower quartile on either side, and their middle,
     /// so that a base that moves is followed. Where another stall lies on one side, the other side counts.
     pub fn around(&self, first: usize, last: usize) -> f64 {
-        let before = self.answered.get(first.saturating_sub(NEIGHBOURS)..first).unwrap_or(&[]);
-        let rest = self.answered.get(last.saturating_add(1)..).unwrap_or(&[]);
+        let (before, after) = self.beside(first, last);
         let level = |near: &[Sample]| {
             let rtts: Vec<f64> = near.iter().map(|sample| sample.rtt).collect();
             (!rtts.is_empty()).then(|| quantile(rtts, 0.25))
         };
-        match (level(before), level(rest.get(..NEIGHBOURS).unwrap_or(rest))) {
+        match (level(before), level(after)) {
             (Some(one), Some(other)) if (one - other).abs() <= 0.5 * self.interval => one.midpoint(other),
             (Some(one), Some(other)) => one.min(other),
             (one, other) => one.or(other).unwrap_or(self.base),
         }
+    }
+
+    /// The answered probes on either side of a range of places.
+    pub fn beside(&self, first: usize, last: usize) -> (&[Sample], &[Sample]) {
+        let before = self.answered.get(first.saturating_sub(NEIGHBOURS)..first).unwrap_or(&[]);
+        let rest = self.answered.get(last.saturating_add(1)..).unwrap_or(&[]);
+        (before, rest.get(..NEIGHBOURS).unwrap_or(rest))
     }
 
     /// Probes among `times` (sorted) that were sent after `from` and before `until`.

@@ -5,7 +5,7 @@
 //! against the series itself: how often do other probes show the excess that the tread before predicts?
 
 use super::samples::{Sample, Samples, float, quantile, span};
-use super::{Look, Stall};
+use super::{Look, Stall, Timing};
 
 /// A candidate for a stall.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ fn wall(samples: &Samples, (mut members, passed): (Vec<usize>, usize), release: 
     }
     let treads: Vec<Sample> = members.iter().filter_map(at).collect();
     let (top, bottom) = (treads.first()?, treads.last()?);
+    // Counted sending times drift over a long wall; the round trip of its first probe was measured.
+    let release = if samples.timing == Timing::Counted { top.arrival() } else { release };
     let stragglers = members.last()?.saturating_sub(passed).saturating_add(1).saturating_sub(members.len());
     let slope = slope(&treads);
     let high = treads.iter().filter(|tread| tread.rtt - base > 0.25 * samples.interval).count();
@@ -159,13 +161,27 @@ impl Wall {
         })
     }
 
+    /// The largest excess of the round trips around it; what takes more than an interval is a story of its own.
+    fn sluggish(&self, samples: &Samples) -> f64 {
+        let ends = self.members.first().zip(self.members.last());
+        let (before, after) = ends.map(|(first, last)| samples.beside(*first, *last)).unwrap_or_default();
+        let excess = before
+            .iter()
+            .chain(after)
+            .map(|sample| sample.rtt - self.base)
+            .filter(|excess| *excess <= samples.interval);
+        excess.fold(0.0, f64::max)
+    }
+
     /// As told to others.
     pub fn stall(&self, samples: &Samples) -> Stall {
         let treads: Vec<&Sample> = self.treads(samples).collect();
         let (top, bottom) = (treads.first().map_or(0.0, |t| t.sent), treads.last().map_or(0.0, |t| t.sent));
         let good =
             self.passed.checked_sub(1).and_then(|place| samples.answered.get(place)).map_or(top, |good| good.sent);
-        let least = (self.release - top - self.base).max(0.0);
+        let silent = (self.release - top - self.base).max(0.0);
+        // The answers of the burst needed their way as well, and may have been as slow there as their neighbours.
+        let least = (silent - self.sluggish(samples)).max(0.0);
         // Probes lost just before the first held one may have been dropped before the stall or in it.
         let likely = (top - good).min(samples.interval) / 2.0;
         let meanwhile = Samples::between(&samples.lost, good, self.release - self.base);
@@ -176,8 +192,8 @@ impl Wall {
             release: (samples.time(self.release), samples.time(self.last)),
             began: (samples.time(good), samples.time(top)),
             start: samples.time(top - likely),
-            lasted: (span(least), span(least + (top - good))),
-            length: span(least + likely),
+            lasted: (span(least), span(silent + (top - good))),
+            length: span(silent + likely),
             stragglers: self.stragglers,
             lost: meanwhile.len(),
             tail_drop: tail,
