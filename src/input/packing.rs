@@ -90,25 +90,29 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
-/// Frames one behind the other: the crate's decoder ends at each.
+/// Frames one behind the other: the crate's decoder ends at each, and takes the next one's blocks to be no larger than
+/// the last one's. Each frame gets a decoder of its own.
 pub(super) struct Lz4<R: io::BufRead> {
-    decoder: lz4_flex::frame::FrameDecoder<R>,
+    decoder: Option<lz4_flex::frame::FrameDecoder<R>>,
 }
 
 impl<R: io::BufRead> Lz4<R> {
     fn new(inner: R) -> Self {
-        Self { decoder: lz4_flex::frame::FrameDecoder::new(inner) }
+        Self { decoder: Some(lz4_flex::frame::FrameDecoder::new(inner)) }
     }
 }
 
 impl<R: io::BufRead> Read for Lz4<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            let length = self.decoder.read(into)?;
+            let Some(decoder) = &mut self.decoder else { return Ok(0) };
+            let length = decoder.read(into)?;
             // An empty frame, or the end of one, is no end while octets follow.
-            if length > 0 || into.is_empty() || self.decoder.get_mut().fill_buf()?.is_empty() {
+            if length > 0 || into.is_empty() || decoder.get_mut().fill_buf()?.is_empty() {
                 return Ok(length);
             }
+            let behind = self.decoder.take().map(lz4_flex::frame::FrameDecoder::into_inner);
+            self.decoder = behind.map(lz4_flex::frame::FrameDecoder::new);
         }
     }
 }
