@@ -4,8 +4,12 @@
 //! nothing, or the arguments are wrong. 2 outranks 1; what could be analysed is still reported.
 
 mod analyze;
+mod config;
 mod connections;
 mod explain;
+mod gate;
+mod interrupt;
+mod log;
 mod output;
 mod progress;
 mod run;
@@ -17,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::diagnosis::{KernelVersion, Severity, Thresholds};
+use crate::diagnosis::{KernelVersion, Thresholds};
 use crate::segment::{Filter, FilterError};
 use crate::snapshot::moment;
 use crate::time::{Span, Time};
@@ -62,6 +66,9 @@ struct Inputs {
     /// No summary and no progress.
     #[arg(short, long)]
     quiet: bool,
+    /// Add what was done, and when, to a file.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     #[command(flatten)]
     part: Part,
 }
@@ -88,18 +95,17 @@ struct Part {
 struct Analyze {
     #[command(flatten)]
     inputs: Inputs,
-    /// Where the report goes.
+    /// Where the report goes; `-` is standard output, for one format that is one file.
     #[arg(short, long, default_value = "lastack-report", value_name = "DIR")]
     out: PathBuf,
-    /// What to write, separated by commas: html, png, json, md, csv.
+    /// What to write, separated by commas: html, png, json, md, csv, jsonl, junit, sarif, github.
     #[arg(long, value_delimiter = ',', default_value = "html,png,json,md", value_name = "LIST")]
     format: Vec<String>,
-    /// The severity of a finding that makes the exit status 1.
-    #[arg(long, default_value = "never", value_name = "SEVERITY")]
-    fail_on: FailOn,
-    /// Maximum segment lifetime in seconds; Linux holds TIME-WAIT for 60 s, twice the default.
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
-    msl: f64,
+    #[command(flatten)]
+    gate: gate::GateOptions,
+    /// Maximum segment lifetime in seconds; Linux holds TIME-WAIT for 60 s, twice the default [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, verbatim_doc_comment)]
+    msl: Option<f64>,
     /// The kernel of a host, as in 10.0.0.1=4.9: what the engineer knows and the capture does not.
     #[arg(long, value_name = "ADDRESS=VERSION", value_parser = kernel)]
     kernel: Vec<(IpAddr, KernelVersion)>,
@@ -139,14 +145,6 @@ struct TableOutput {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Critical,
-    Warning,
-    Info,
-    Never,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Color {
     Auto,
     Always,
@@ -173,6 +171,7 @@ enum Status {
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    interrupt::watch();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(message) => {
@@ -207,20 +206,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| io(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-impl FailOn {
-    fn reached_by(self, severity: Severity) -> bool {
-        match self {
-            Self::Critical => severity >= Severity::Critical,
-            Self::Warning => severity >= Severity::Warning,
-            Self::Info => severity >= Severity::Info,
-            Self::Never => false,
-        }
-    }
-}
-
 impl Analyze {
-    fn thresholds(&self) -> Thresholds {
-        Thresholds { msl: Span::from_secs_f64(self.msl), kernels: self.kernel.clone() }
+    /// What stands on the command line, then what the configuration says, then the defaults.
+    fn thresholds(&self, config: &config::Config) -> Thresholds {
+        let default = Thresholds::default();
+        let msl = self.msl.or(config.msl).map_or(default.msl, Span::from_secs_f64);
+        Thresholds { msl, kernels: self.kernel.iter().chain(&config.kernels).copied().collect() }
     }
 }
 

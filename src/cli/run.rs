@@ -3,18 +3,23 @@
 use anyhow::Context;
 
 use super::progress::Progress;
-use super::{Inputs, Status, output};
+use super::{Inputs, Status, log, output};
 use crate::evidence::Evidence;
 use crate::{ingest, input};
 
 /// Reads all inputs; the status says whether one that was named gave nothing.
 pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
+    if let Some(file) = &inputs.log {
+        log::begin(file)?;
+    }
     let (sources, mut errors) = input::expand(&inputs.inputs);
+    log::line("reading", &format!("{} files", sources.len()));
     let progress = Progress::new(&sources, inputs.quiet);
     let how = ingest::How { part: inputs.part.filter(), separate: inputs.separate };
     let reading =
         ingest::read_as(&sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
+    reading.inputs.iter().for_each(log_input);
     errors.extend(reading.errors);
     for argument in &inputs.inputs {
         let read = reading.inputs.iter().filter(|input| !matches!(input.kind, ingest::Kind::Other));
@@ -43,4 +48,13 @@ pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
         }
     }
     Ok((evidence, if errors.is_empty() { Status::Fine } else { Status::Missing }))
+}
+
+fn log_input(input: &ingest::Input) {
+    let what = match &input.kind {
+        ingest::Kind::Capture(capture) => format!("{}, {} packets", capture.format, capture.frames.packets),
+        ingest::Kind::Snapshot(text) => format!("{}, {} lines", text.formats.join(", "), text.parsed),
+        ingest::Kind::Other => "nothing that is read".to_owned(),
+    };
+    log::line("read", &format!("{}: {} bytes, {what}", input.name, input.bytes));
 }
