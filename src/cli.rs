@@ -4,8 +4,10 @@
 //! nothing, or the arguments are wrong. 2 outranks 1; what could be analysed is still reported.
 
 mod analyze;
+mod batch;
 mod config;
 mod connections;
+mod diff;
 mod explain;
 mod gate;
 mod interrupt;
@@ -13,13 +15,14 @@ mod log;
 mod output;
 mod progress;
 mod run;
+mod shell;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::diagnosis::{KernelVersion, Thresholds};
 use crate::segment::{Filter, FilterError};
@@ -38,6 +41,10 @@ struct Arguments {
 enum Command {
     /// Analyze captures and write a report.
     Analyze(Analyze),
+    /// Analyze many cases, each for itself, and write an index that ranks them; goes on where it was interrupted.
+    Batch(Analyze),
+    /// Tell what is new, worse and gone between two reports, or two batches.
+    Diff(diff::Diff),
     /// Print the connection table.
     Connections(Connections),
     /// Print one row for each SYN segment: its client clock, its fate, the cause.
@@ -49,6 +56,10 @@ enum Command {
     },
     /// List all rules.
     Rules,
+    /// Print completions for a shell.
+    Completions(shell::Completions),
+    /// Print the manual page of the program or of a command.
+    Man(shell::Pages),
 }
 
 /// What every command that reads captures takes.
@@ -112,6 +123,8 @@ struct Analyze {
     /// Colours on the terminal.
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     color: Color,
+    #[command(flatten)]
+    each: batch::Each,
 }
 
 #[derive(Args, Debug)]
@@ -167,30 +180,53 @@ enum Status {
     Gate,
     /// Something that was named gave nothing.
     Missing,
+    /// Somebody interrupted it.
+    Interrupted,
+}
+
+/// The definition of the command line, of which help, completions and manual pages are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    let program = Arguments::command();
+    program.mut_subcommand("batch", |batch| {
+        batch.mut_arg("out", |out| out.default_value("lastack-batch")).mut_arg("each", |each| each.hide(true))
+    })
 }
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     interrupt::watch();
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let mut program = command();
+    let parsed = program.try_get_matches_from_mut(arguments).and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+        Ok((matches, arguments))
+    });
+    let (matches, arguments) = match parsed {
+        Ok(parsed) => parsed,
         Err(message) => {
             // Help and version are no errors; clap knows which stream each belongs to.
             let _ = message.print();
             return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
+    let of_command = matches.subcommand().map_or(&matches, |(_, matches)| matches);
     let result = match arguments.command {
+        Command::Batch(options) => batch::run(&options, of_command),
+        Command::Analyze(options) if options.each.each => batch::run(&options, of_command),
         Command::Analyze(options) => analyze::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Connections(options) => connections::run(&options),
         Command::Syns(options) => connections::syns(&options),
         Command::Explain { topic } => explain::explain(topic.as_deref()),
         Command::Rules => explain::rules(),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man(options) => shell::man(&options),
     };
     match result {
         Ok(Status::Fine) => ExitCode::SUCCESS,
         Ok(Status::Gate) => ExitCode::from(1),
         Ok(Status::Missing) => ExitCode::from(2),
+        Ok(Status::Interrupted) => ExitCode::from(130),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("{error:#}"));

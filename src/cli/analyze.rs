@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::gate::Held;
 use super::output::{Folder, Stdout, complain};
-use super::{Analyze, Color, Status, log, run};
+use super::{Analyze, Color, Status, batch, log, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
 use crate::input;
@@ -19,12 +19,15 @@ use crate::report::{FORMATS, Format, Material, Output, visible};
 
 pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    if options.each.supervised {
+        batch::live_with_the_batch();
+    }
     let held = options.gate.hold()?;
     if options.gate.case.is_none() {
         held.tell_expired();
     }
     let mut target = Target::open(&options.out, &formats)?;
-    let (evidence, mut status) = run::read(&options.inputs)?;
+    let (evidence, mut status) = run::read(&options.inputs, options.each.supervised)?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
     }

@@ -10,7 +10,7 @@ use crate::report::table::{Column, write_csv, write_json_lines, write_text};
 use crate::report::{connections, syns};
 
 pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
-    let (evidence, status) = run::read(&options.inputs)?;
+    let (evidence, status) = run::read(&options.inputs, false)?;
     if status == Status::Missing && evidence.points.is_empty() {
         return Ok(status);
     }
@@ -23,7 +23,7 @@ pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
 }
 
 pub(super) fn syns(options: &Syns) -> anyhow::Result<Status> {
-    let (evidence, status) = run::read(&options.inputs)?;
+    let (evidence, status) = run::read(&options.inputs, false)?;
     if status == Status::Missing && evidence.points.is_empty() {
         return Ok(status);
     }

@@ -1,5 +1,7 @@
 //! Reading inputs on behalf of a command: progress while it lasts, messages for what gave nothing.
 
+use std::io::{self, Write};
+
 use anyhow::Context;
 
 use super::progress::Progress;
@@ -8,13 +10,13 @@ use crate::evidence::Evidence;
 use crate::{ingest, input};
 
 /// Reads all inputs; the status says whether one that was named gave nothing.
-pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
+pub(super) fn read(inputs: &Inputs, supervised: bool) -> anyhow::Result<(Evidence, Status)> {
     if let Some(file) = &inputs.log {
         log::begin(file)?;
     }
     let (sources, mut errors) = input::expand(&inputs.inputs);
     log::line("reading", &format!("{} files", sources.len()));
-    let progress = Progress::new(&sources, inputs.quiet);
+    let progress = Progress::new(&sources, inputs.quiet, supervised);
     let how = ingest::How { part: inputs.part.filter(), separate: inputs.separate };
     let reading =
         ingest::read_as(&sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
@@ -46,6 +48,11 @@ pub(super) fn read(inputs: &Inputs) -> anyhow::Result<(Evidence, Status)> {
         if let Some(why) = evidence.capture(number).and_then(|capture| capture.truncated.as_deref()) {
             output::complain(&format!("{name}: {why}"));
         }
+    }
+    let nothing = evidence.points.is_empty() && evidence.hosts.is_empty();
+    if supervised && nothing && errors.iter().all(|error| matches!(error, crate::error::Error::Unrecognised { .. })) {
+        // The batch tells an empty case from one that failed.
+        let _ = writeln!(io::stdout(), "nothing");
     }
     Ok((evidence, if errors.is_empty() { Status::Fine } else { Status::Missing }))
 }

@@ -241,6 +241,12 @@ impl Index {
         output.file("index.md", &mut |file| file.write_all(text.as_bytes()))
     }
 
+    /// `12 cases: 3 critical, 2 with warnings, 7 clean`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        page::headline(self)
+    }
+
     /// The JSON Schema of `index.json`, as it is published.
     #[must_use]
     pub fn schema() -> String {
