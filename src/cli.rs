@@ -29,9 +29,24 @@ use crate::segment::{Filter, FilterError};
 use crate::snapshot::moment;
 use crate::time::{Span, Time};
 
+/// What was built, of what and how.
+const BUILD: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit:   ",
+    env!("LASTACK_BUILT_FROM"),
+    "\ntarget:   ",
+    env!("LASTACK_TARGET"),
+    "\nprofile:  ",
+    env!("LASTACK_PROFILE"),
+    "\ncompiler: ",
+    env!("LASTACK_COMPILER"),
+    "\nschemas:  lastack-report/1, lastack-index/1",
+    "\nlicence:  MIT OR Apache-2.0"
+);
+
 /// Says why TCP connections fail to open, close or be reused, from packet captures.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(version, long_version = BUILD, about, max_term_width = 100, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

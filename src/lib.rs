@@ -11,24 +11,19 @@
 //!          snapshot: text to facts of hosts ──┘
 //! ```
 //!
-//! The program is these stages in a row, and so is a program of your own:
+//! [`analyze`] goes the whole way in one call:
 //!
 //! ```
-//! use lastack::diagnosis::{Case, Thresholds, run_all};
-//! use lastack::evidence::Evidence;
-//! use lastack::{ingest, input};
+//! let captures = ["fixtures/captures/a_recycle_on_snat.pcap"];
+//! let analysis = lastack::analyze(captures, &lastack::Options::default())?;
 //!
-//! let (sources, _missing) = input::expand(&["fixtures/captures/a_recycle_on_snat.pcap".into()]);
-//! let reading = ingest::read(&sources, 2, &|_octets| {})?;
-//! let evidence = Evidence::new(reading.inputs, reading.parts);
-//! let thresholds = Thresholds::default();
-//! let verdict = run_all(&Case::new(&evidence, &thresholds));
-//!
-//! let worst = &verdict.found[0];
+//! let worst = &analysis.report.findings[0];
 //! assert_eq!(worst.rule, "SYN001"); // the per-host timestamp check of tcp_tw_recycle
 //! assert!(!worst.exhibits.is_empty()); // no exhibit, no finding
 //! # Ok::<(), lastack::ingest::NoThreads>(())
 //! ```
+//!
+//! [`analysis`] is these stages in a row, and so is a program of your own that wants more than the report.
 #![warn(missing_docs)]
 // Input must never make the program panic, and only `cli` writes to the terminal.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unreachable)]
@@ -36,6 +31,7 @@
 // The order of a hash table must not reach a report.
 #![warn(clippy::iter_over_hash_type)]
 
+pub mod analysis;
 pub mod capture;
 pub mod cli;
 pub mod connection;
@@ -48,3 +44,5 @@ pub mod report;
 pub mod segment;
 pub mod snapshot;
 pub mod time;
+
+pub use analysis::{Analysis, Options, analyze};

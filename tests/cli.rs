@@ -268,8 +268,17 @@ fn help_names_every_command_and_option() {
     }
     let longest = analyze.lines().map(|line| line.chars().count()).max();
     assert!(longest <= Some(100), "a line of {longest:?} characters");
-    let version = text(&run(Path::new("."), &["--version"]).stdout);
+    let version = text(&run(Path::new("."), &["-V"]).stdout);
     assert_eq!(version.trim(), format!("lastack {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn version_tells_what_was_built() {
+    let version = text(&run(Path::new("."), &["--version"]).stdout);
+    let facts: Vec<&str> = version.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(version.lines().next(), Some(concat!("lastack ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(facts, ["commit", "target", "profile", "compiler", "schemas", "licence"]);
+    assert!(version.contains("compiler: rustc 1.") && version.contains(std::env::consts::ARCH), "{version}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl<'a> HandedOn<'a> {
             formats.push("json".to_owned());
         }
         arguments.push(format!("--format={}", formats.join(",")).into());
-        let version = (env!("CARGO_PKG_VERSION"), option_env!("LASTACK_COMMIT"));
+        let version = (env!("CARGO_PKG_VERSION"), env!("LASTACK_BUILT_FROM"));
         let made_of = format!("{version:?} {arguments:?} {:?}", held.config);
         arguments.extend(given(matches, |id| !BY_CONTENT.contains(&id)));
         arguments.push(format!("--today={}", options.gate.today.clone().unwrap_or_else(log::today)).into());

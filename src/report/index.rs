@@ -18,9 +18,10 @@ use super::past::NoReport;
 use crate::diagnosis::{Confidence, Severity};
 
 /// How cases are ranked, in words.
-pub const RANKING: &str = "Cases stand in the order of their worst finding's severity, then of its confidence, then of \
-     how many findings are that bad, then of all findings that are less bad; equals by name. A case is clean where \
-     nothing is worse than a note. Cases without anything to analyse, and those that failed, stand last.";
+pub const RANKING: &str = "Cases with critical findings come first, then undecided ones (attempts to open failed, and no \
+     finding says why), by how many failed, then those with warnings, then clean ones, in which nothing is worse than a \
+     note. Among equals the confidence of the worst finding decides, then how many findings are critical, warnings and \
+     notes, then the name. Cases without anything to analyse, and those that could not be analysed, stand last.";
 
 /// All cases of a batch.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -49,6 +50,8 @@ pub struct Totals {
     pub cases: u64,
     /// Cases whose worst finding is critical.
     pub critical: u64,
+    /// Cases in which attempts failed, and no finding says why.
+    pub undecided: u64,
     /// Cases whose worst finding is a warning.
     pub warning: u64,
     /// Cases in which nothing is worse than a note.
@@ -90,6 +93,8 @@ pub struct Entry {
 pub enum CaseVerdict {
     /// Its worst finding is critical.
     Critical,
+    /// Attempts to open failed, and no finding says why.
+    Undecided,
     /// Its worst finding is a warning.
     Warning,
     /// Nothing is worse than a note.
@@ -126,6 +131,8 @@ pub struct Read {
     pub attempts: u64,
     /// Attempts that drew no answer.
     pub attempts_unanswered: u64,
+    /// Unanswered SYN segments that no finding explains.
+    pub unexplained_syns: u64,
 }
 
 /// A finding of a case.
@@ -168,6 +175,8 @@ struct Summary {
     not_judged: Vec<serde::de::IgnoredAny>,
     totals: SummaryTotals,
     inputs: Vec<SummaryInput>,
+    #[serde(default)]
+    syn_causes: BTreeMap<String, u64>,
     gate: Option<SummaryGate>,
 }
 
@@ -217,6 +226,7 @@ impl Index {
         let totals = Totals {
             cases: cases.len() as u64,
             critical: of(CaseVerdict::Critical),
+            undecided: of(CaseVerdict::Undecided),
             warning: of(CaseVerdict::Warning),
             clean: of(CaseVerdict::Clean),
             empty: of(CaseVerdict::Empty),
@@ -245,6 +255,12 @@ impl Index {
     #[must_use]
     pub fn headline(&self) -> String {
         page::headline(self)
+    }
+
+    /// The failed attempts of an undecided case, in words.
+    #[must_use]
+    pub fn undecided(case: &Entry) -> Option<String> {
+        page::open(case)
     }
 
     /// The JSON Schema of `index.json`, as it is published.
@@ -280,8 +296,13 @@ impl Entry {
         let of = |severity| summary.findings.iter().filter(|found| found.severity == severity).count() as u64;
         self.counts =
             Counts { critical: of(Severity::Critical), warning: of(Severity::Warning), info: of(Severity::Info) };
+        // A cause is explained where the rule that names it found anything.
+        let told = |cause: &String| summary.findings.iter().any(|found| cause.contains(&found.rule));
+        let unexplained = summary.syn_causes.iter().filter(|(cause, _)| !told(cause)).map(|(_, syns)| *syns).sum();
+        let undecided = unexplained > 0 && summary.totals.attempts_unanswered > 0;
         self.verdict = match self.counts {
             Counts { critical: 1.., .. } => CaseVerdict::Critical,
+            Counts { .. } if undecided => CaseVerdict::Undecided,
             Counts { warning: 1.., .. } => CaseVerdict::Warning,
             Counts { .. } => CaseVerdict::Clean,
         };
@@ -293,6 +314,7 @@ impl Entry {
             connections: summary.totals.connections,
             attempts: summary.totals.attempts,
             attempts_unanswered: summary.totals.attempts_unanswered,
+            unexplained_syns: unexplained,
         };
         self.not_judged = summary.not_judged.len() as u64;
         let mut judged = summary.gate.as_ref().map(|gate| gate.findings.clone()).unwrap_or_default();
@@ -312,9 +334,9 @@ impl Entry {
     /// Smaller is worse.
     fn place(&self) -> impl Ord + use<> {
         let worst = self.findings.iter().map(|found| (found.severity, found.confidence)).max();
-        let none = self.verdict >= CaseVerdict::Empty;
+        let failed = (self.verdict == CaseVerdict::Undecided).then_some(self.read.attempts_unanswered);
         let counts = (self.counts.critical, self.counts.warning, self.counts.info);
-        (none.then_some(self.verdict), std::cmp::Reverse((worst, counts)))
+        (self.verdict, std::cmp::Reverse((failed, worst, counts)))
     }
 
     /// The findings that fail the run.
@@ -356,6 +378,10 @@ mod tests {
 
     #[test]
     fn the_worst_and_surest_case_comes_first() {
+        let mut undecided: serde_json::Value = serde_json::from_slice(&report(&[])).unwrap();
+        undecided["syn_causes"] = serde_json::json!({"undecided": 9});
+        undecided["totals"]["attempts_unanswered"] = 3.into();
+        let undecided = serde_json::to_vec(&undecided).unwrap();
         let index = index(&[
             ("failed", Err(CaseVerdict::Failed)),
             ("nothing in it", Err(CaseVerdict::Empty)),
@@ -363,14 +389,16 @@ mod tests {
             ("a clean", Ok(report(&[]))),
             ("notes", Ok(report(&[("info", "high")]))),
             ("warning", Ok(report(&[("warning", "high")]))),
+            ("undecided", Ok(undecided)),
             ("two", Ok(report(&[("critical", "medium"), ("critical", "low")]))),
             ("one", Ok(report(&[("critical", "medium"), ("warning", "high"), ("warning", "high")]))),
             ("sure", Ok(report(&[("critical", "high")]))),
         ]);
         let order: Vec<&str> = index.cases.iter().map(|case| case.name.as_str()).collect();
-        let expected = ["sure", "two", "one", "warning", "notes", "a clean", "b clean", "nothing in it", "failed"];
+        let expected =
+            ["sure", "two", "one", "undecided", "warning", "notes", "a clean", "b clean", "nothing in it", "failed"];
         assert_eq!(order, expected);
-        let totals = Totals { cases: 9, critical: 3, warning: 1, clean: 3, empty: 1, failed: 1 };
+        let totals = Totals { cases: 10, critical: 3, undecided: 1, warning: 1, clean: 3, empty: 1, failed: 1 };
         assert_eq!(index.totals, totals);
     }
 

@@ -6,4 +6,5 @@ pub mod capture_file;
 pub mod expected;
 pub mod flow;
 pub mod frames;
+pub mod program;
 pub mod property;

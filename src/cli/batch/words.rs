@@ -57,7 +57,11 @@ fn new_findings(index: &Index, colours: bool) -> Vec<String> {
 
 fn worst_of_cases(index: &Index, colours: bool) -> Vec<String> {
     let bad = index.cases.iter().filter(|case| case.verdict < CaseVerdict::Clean);
-    bad.filter_map(|case| Some(line(case, case.findings.first()?, colours))).collect()
+    let told = |case: &Entry| match Index::undecided(case) {
+        Some(open) => Some(format!("{}{}: {open}", tag("UNDECIDED", "\x1b[1;33m", colours), visible(&case.name))),
+        None => case.findings.first().map(|found| line(case, found, colours)),
+    };
+    bad.filter_map(told).collect()
 }
 
 fn line(case: &Entry, found: &Found, colours: bool) -> String {

@@ -29,6 +29,8 @@ struct Row<'a> {
     /// Of the worst finding.
     sure: &'static str,
     more: usize,
+    /// What no finding says.
+    open: Option<String>,
     packets: String,
     connections: String,
 }
@@ -69,6 +71,7 @@ pub(super) fn markdown(index: &Index) -> String {
             None => plain(&case.name),
         };
         let worst = row.worst.map(|worst| format!("{} {}", worst.rule, plain(&worst.title)));
+        let worst = row.open.clone().or(worst);
         let said = case.messages.first().map(|message| plain(message));
         let (verdict, found) = (word(case.verdict), counts(case));
         let _ =
@@ -95,6 +98,7 @@ pub(super) fn headline(index: &Index) -> String {
     let totals = &index.totals;
     let parts = [
         (totals.critical, "critical"),
+        (totals.undecided, "undecided"),
         (totals.warning, "with warnings"),
         (totals.clean, "clean"),
         (totals.empty, "with nothing to analyse"),
@@ -115,9 +119,23 @@ fn row(case: &Entry) -> Row<'_> {
         worst,
         sure: worst.map_or("", |worst| confidence_word(worst.confidence)),
         more: case.findings.len().saturating_sub(1),
+        open: open(case),
         packets: count(case.read.packets),
         connections: count(case.read.connections),
     }
+}
+
+/// Attempts that failed without a finding that says why.
+pub(super) fn open(case: &Entry) -> Option<String> {
+    let read = &case.read;
+    (case.verdict == CaseVerdict::Undecided).then(|| {
+        let syns = counted(read.unexplained_syns, "SYN");
+        format!(
+            "{} of {} unanswered, cause undecided: {syns}",
+            count(read.attempts_unanswered),
+            counted(read.attempts, "attempt")
+        )
+    })
 }
 
 /// A folder as a relative URL: names of cases hold letters, digits, points, dashes and underscores, and slashes between.
@@ -136,6 +154,7 @@ fn link(folder: &str) -> String {
 pub(super) const fn word(verdict: CaseVerdict) -> &'static str {
     match verdict {
         CaseVerdict::Critical => "critical",
+        CaseVerdict::Undecided => "undecided",
         CaseVerdict::Warning => "warning",
         CaseVerdict::Clean => "clean",
         CaseVerdict::Empty => "empty",
