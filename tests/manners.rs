@@ -118,7 +118,7 @@ fn an_unreadable_file_is_noted_where_it_was_found_and_told_where_it_was_named() 
     cases(home.path(), &[("in", CAPTURE)]);
     let secret = home.path().join("in/secret.pcap");
     fs::copy(capture("tw_reuse_sa_ts1.pcap"), &secret).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&secret).is_ok() {
         // Root reads anything; a file that nobody can read is one whose reading fails.
         fs::remove_file(&secret).unwrap();
