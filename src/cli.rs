@@ -5,6 +5,7 @@
 
 mod analyze;
 mod connections;
+mod evidence;
 mod explain;
 mod output;
 mod progress;
@@ -38,6 +39,8 @@ enum Command {
     Connections(Connections),
     /// Print one row for each SYN segment: its client clock, its fate, the cause.
     Syns(Syns),
+    /// Cut the packets of a finding out of the captures, with comments that say what each proves.
+    Evidence(Evidence),
     /// Explain a rule or a topic.
     Explain {
         /// A rule's code (SYN001), its name (per-host-paws-drop) or a topic (time-wait); without it, all are listed.
@@ -127,6 +130,25 @@ struct Syns {
     only: Option<String>,
 }
 
+#[derive(Args, Debug)]
+struct Evidence {
+    /// The report.json that the finding stands in.
+    #[arg(value_name = "REPORT.json")]
+    report: PathBuf,
+    /// The finding, as in SYN001-1.
+    #[arg(long, value_name = "ID")]
+    finding: String,
+    /// Where the captures are now, if they have moved since the report was made.
+    #[arg(long, value_name = "PATH")]
+    input: Vec<PathBuf>,
+    /// The file to write (pcapng); without it, standard output.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// No summary.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
 /// How a table is printed, and where.
 #[derive(Args, Debug)]
 struct TableOutput {
@@ -185,6 +207,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Analyze(options) => analyze::run(&options),
         Command::Connections(options) => connections::run(&options),
         Command::Syns(options) => connections::syns(&options),
+        Command::Evidence(options) => evidence::run(&options),
         Command::Explain { topic } => explain::explain(topic.as_deref()),
         Command::Rules => explain::rules(),
     };

@@ -40,12 +40,13 @@ enum Resolution {
     Shift(u32),
 }
 
-const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE_DESCRIPTION: u32 = 1;
+pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
 const PACKET: u32 = 2;
-const SIMPLE_PACKET: u32 = 3;
-const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
+pub(super) const SIMPLE_PACKET: u32 = 3;
+pub(super) const NAME_RESOLUTION: u32 = 4;
+pub(super) const INTERFACE_STATISTICS: u32 = 5;
+pub(super) const ENHANCED_PACKET: u32 = 6;
 const JOURNAL_EXPORT: u32 = 9;
 const CUSTOM: u32 = 0xbad;
 const CUSTOM_UNCOPIED: u32 = 0x4000_0bad;
@@ -315,6 +316,7 @@ impl Format for Pcapng {
                 *self = before.unwrap_or_else(|| self.clone());
                 return Walked { place, stop: Some(Stop::Short { needed: length as usize }) };
             };
+            visit.block(self.big_endian, kind, block);
             self.block(kind, block, visit);
             place += length as usize;
         }

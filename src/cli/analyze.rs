@@ -1,11 +1,11 @@
 //! `lastack analyze`: the main job.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use anyhow::Context;
 
-use super::output::Folder;
+use super::output::{self, Folder};
 use super::{Analyze, Color, Status, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
@@ -32,7 +32,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let written = folder.finish()?;
     if !options.inputs.quiet {
         let summary = summary(&material.report, &options.out.display().to_string(), &written, colours(options.color));
-        io::stdout().write_all(summary.as_bytes()).context("cannot write to standard output")?;
+        output::print(&summary)?;
     }
     let gate = material.report.findings.iter().any(|finding| options.fail_on.reached_by(finding.severity));
     if status == Status::Fine && gate {

@@ -93,6 +93,11 @@ pub(super) fn whole(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> io::Re
     }
 }
 
+/// Prints a summary on standard output.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
 /// Writes to a file, or to standard output.
 pub(super) fn file_or_stdout(
     path: Option<&Path>,

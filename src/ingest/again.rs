@@ -3,16 +3,13 @@
 //! Pictures of single connections need them. Only regular files named or found in folders are read again, and only
 //! their beginnings: standard input is gone, and nobody waits for a second pass over everything.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{BLOCK, Input, Kind};
-use crate::capture::pcap::{HEADER, Pcap};
-use crate::capture::pcapng::Pcapng;
-use crate::capture::{Format, Stop};
+use super::walk::{self, Pieces};
+use super::{Input, Kind};
+use crate::capture::{Format, Walked};
 use crate::connection::Socket;
-use crate::input::{Opened, Origin, Source};
+use crate::input::{Origin, Source};
 use crate::segment::{Batch, Decoder, Marks, PairHasher, Segment, ShardBatch};
 
 /// A connection that is wanted.
@@ -57,9 +54,12 @@ pub fn look_again(sources: &[Source], inputs: &[Input], wanted: &[Wanted]) -> Ve
         else {
             continue;
         };
-        let mut search = Search { wanted, point: capture.point, next: capture.base, until, rows: &mut rows };
+        let (octets, batch) = (0, Batch::default());
+        let mut search = Search { wanted, point: capture.point, next: capture.base, until, octets, batch, rows: &mut rows };
         // What cannot be read again has no picture; the first pass has told why.
-        let _ = search.source(source);
+        if let Some((head, mut reader)) = walk::open(source, &input.name) {
+            walk::walk(head, &mut reader, &mut search);
+        }
     }
     rows
 }
@@ -71,53 +71,27 @@ struct Search<'a> {
     next: u64,
     /// The last frame that is wanted.
     until: u64,
+    /// Octets walked.
+    octets: u64,
+    batch: Batch,
     rows: &'a mut Vec<Vec<Row>>,
 }
 
+impl Pieces for Search<'_> {
+    fn piece<F: Format>(&mut self, format: &mut F, bytes: &[u8], start: usize) -> Option<Walked> {
+        if self.next > self.until || self.octets > MOST {
+            return None;
+        }
+        let (hasher, mut batch) = (PairHasher::default(), std::mem::take(&mut self.batch));
+        let walked = format.walk(bytes, start, bytes.len(), &mut Decoder::new(&hasher, &mut batch));
+        self.octets = self.octets.saturating_add(walked.place.saturating_sub(start) as u64);
+        self.take(&batch);
+        self.batch = batch;
+        Some(walked)
+    }
+}
+
 impl Search<'_> {
-    fn source(&mut self, source: &Source) -> Option<()> {
-        let (head, mut reader): (Vec<u8>, Box<dyn Read + Send>) = match source.open().ok()? {
-            Opened::Plain { mut file, .. } => {
-                let head = begin(&mut file).ok()?;
-                (head, Box::new(file))
-            }
-            Opened::Stream { head, reader } => (head, reader),
-            // Members of archives are read once.
-            Opened::Archive(_) => return None,
-        };
-        if let Some(pcap) = Pcap::open(&head) {
-            self.records(pcap, head, HEADER, &mut reader);
-        } else if let Some(pcapng) = Pcapng::open(&head) {
-            self.records(pcapng, head, 0, &mut reader);
-        }
-        Some(())
-    }
-
-    fn records<F: Format>(&mut self, mut format: F, mut bytes: Vec<u8>, mut start: usize, reader: &mut impl Read) {
-        let (hasher, mut batch) = (PairHasher::default(), Batch::default());
-        let (mut octets, mut wanted) = (0_u64, BLOCK);
-        while self.next <= self.until && octets < MOST {
-            let before = bytes.len();
-            let room = wanted.saturating_sub(before).max(1) as u64;
-            let failed = reader.by_ref().take(room).read_to_end(&mut bytes).is_err();
-            let got = (bytes.len() - before) as u64;
-            octets = octets.saturating_add(got);
-            let limit = bytes.len();
-            let walked = format.walk(&bytes, start, limit, &mut Decoder::new(&hasher, &mut batch));
-            self.take(&batch);
-            bytes.drain(..walked.place.min(limit));
-            start = 0;
-            wanted = match walked.stop {
-                Some(Stop::Damaged { .. }) => return,
-                Some(Stop::Short { needed }) => BLOCK.max(needed),
-                None => BLOCK,
-            };
-            if failed || got < room {
-                return;
-            }
-        }
-    }
-
     /// Keeps what is wanted of a block.
     fn take(&mut self, batch: &Batch) {
         let first_new: Vec<usize> = self.rows.iter().map(Vec::len).collect();
@@ -161,13 +135,4 @@ fn addresses(shard: &ShardBatch, segment: &Segment) -> (IpAddr, IpAddr) {
         return (Ipv6Addr::from(wide.src).to_canonical(), Ipv6Addr::from(wide.dst).to_canonical());
     }
     (IpAddr::V4(segment.src.into()), IpAddr::V4(segment.dst.into()))
-}
-
-/// The first octets of a file, from its beginning.
-fn begin(file: &mut File) -> std::io::Result<Vec<u8>> {
-    use std::io::Seek;
-    file.rewind()?;
-    let mut head = Vec::new();
-    file.by_ref().take(64).read_to_end(&mut head)?;
-    Ok(head)
 }

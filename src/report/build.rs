@@ -24,7 +24,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
     let evidence = case.evidence;
     let hosts = super::hosts::hosts(case, &verdict.found);
     Report {
-        schema: "lastack-report/1",
+        schema: super::model::SCHEMA,
         tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
         options: options(case),
         inputs: inputs(evidence),
