@@ -31,6 +31,9 @@ pub trait Visit {
     #[inline]
     fn block(&mut self, _big_endian: bool, _kind: u32, _block: &[u8]) {}
 
+    /// When the recording began and ended that an excerpt was cut from; see [`excerpt`].
+    fn recorded(&mut self, _from: Time, _until: Time) {}
+
     /// Something odd that is passed over.
     fn odd(&mut self, _reason: &'static str) {}
 }

@@ -75,6 +75,25 @@ pub struct Excerpt {
     links: Vec<LinkType>,
 }
 
+/// What the line of a section's comment begins with that says when the recording began and ended.
+///
+/// What was left out of an excerpt may lie ahead of its first frame and behind its last; without this line its diagnosis
+/// would take the time of the first frame for the beginning of the recording, and know less than that of the whole.
+pub const RECORDED: &str = "lastack excerpt of a recording from ";
+
+/// The line behind [`RECORDED`], with its line feed: nanoseconds since 1970.
+#[must_use]
+pub fn recorded_line(from: Time, until: Time) -> String {
+    format!("{RECORDED}{} to {} ns\n", from.0, until.0)
+}
+
+/// What such a line says.
+pub(super) fn recorded(line: &str) -> Option<(Time, Time)> {
+    let (from, until) = line.strip_prefix(RECORDED)?.strip_suffix(" ns")?.split_once(" to ")?;
+    let (from, until) = (Time(from.parse().ok()?), Time(until.parse().ok()?));
+    (from <= until).then_some((from, until))
+}
+
 /// Options, section 3.5 and 4.
 const END_OF_OPTIONS: u16 = 0;
 const COMMENT: u16 = 1;

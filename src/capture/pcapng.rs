@@ -10,7 +10,7 @@ use pcap_parser::pcapng::{
     parse_interfacestatisticsblock_be, parse_interfacestatisticsblock_le,
 };
 
-use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
+use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked, excerpt};
 use crate::time::Time;
 
 /// The section and its interfaces, as known at one place of the file.
@@ -103,6 +103,7 @@ impl Pcapng {
             SIMPLE_PACKET => self.simple_packet(block, visit),
             PACKET => self.obsolete_packet(block, visit),
             INTERFACE_DESCRIPTION => self.interface(block, visit),
+            SECTION_HEADER => section(block, visit),
             INTERFACE_STATISTICS => self.statistics(block, visit),
             JOURNAL_EXPORT | CUSTOM | CUSTOM_UNCOPIED => visit.no_packet(),
             _ => {}
@@ -246,6 +247,16 @@ impl Pcapng {
             }
         }
         place > 0
+    }
+}
+
+/// An excerpt's first section says what it was cut from.
+#[cold]
+fn section(block: &[u8], visit: &mut impl Visit) {
+    let said = memchr::memmem::find(block, excerpt::RECORDED.as_bytes());
+    let line = said.and_then(|place| block.get(place..)).and_then(|rest| rest.split(|octet| *octet == b'\n').next());
+    if let Some((from, until)) = line.and_then(|line| std::str::from_utf8(line).ok()).and_then(excerpt::recorded) {
+        visit.recorded(from, until);
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::output::{file_or_stdout, print};
 use super::{Evidence, Status};
+use crate::capture::excerpt::recorded_line;
 use crate::ingest::{Cut, Met, excerpts};
 use crate::input::{self, Source};
 use crate::report::visible;
@@ -192,8 +193,11 @@ impl Finding {
     fn about(&self, input: &Input) -> String {
         let Self { id, title, display_filter, exhibits_total, .. } = self;
         let shown = self.exhibits.iter().filter(|exhibit| exhibit.frame.is_some()).count();
+        let time = |time: &Option<String>| time.as_deref().and_then(moment);
+        let recorded = time(&input.first_packet).zip(time(&input.last_packet));
+        let recorded = recorded.map_or_else(String::new, |(from, until)| recorded_line(from, until));
         format!(
-            "{} {}: evidence of {id}: {title}. Cut from {}: all packets of {}. Comments stand on {shown} of {exhibits_total} packets that prove it: frame.comment.",
+            "{recorded}{} {}: evidence of {id}: {title}. Cut from {}: all packets of {}. Comments stand on {shown} of {exhibits_total} packets that prove it: frame.comment.",
             env!("CARGO_PKG_NAME"),
             env!("CARGO_PKG_VERSION"),
             base(&input.name),

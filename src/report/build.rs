@@ -211,16 +211,20 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
 }
 
 fn points(evidence: &Evidence) -> Vec<Point> {
-    let one = |(number, point): (u16, &crate::evidence::Point)| Point {
-        id: format!("p{}", number + 1),
-        inputs: point.inputs.iter().map(|input| format!("i{}", input + 1)).collect(),
-        first_packet: (point.first_at != Time::MAX).then_some(point.first_at),
-        last_packet: (point.last_at != Time::MIN).then_some(point.last_at),
-        connections: evidence.tally.by_point.get(&number).copied().unwrap_or(0),
+    let one = |(number, point): (u16, &crate::evidence::Point)| {
+        let frames = || point.inputs.iter().filter_map(|input| Some(&evidence.capture(*input)?.frames));
+        let packets = frames().map(|frames| frames.packets).sum();
+        Point {
+            id: format!("p{}", number + 1),
+            inputs: point.inputs.iter().map(|input| format!("i{}", input + 1)).collect(),
+            first_packet: some(frames().map(|frames| frames.first_at).min().unwrap_or(Time::MAX), packets),
+            last_packet: some(frames().map(|frames| frames.last_at).max().unwrap_or(Time::MIN), packets),
+            connections: evidence.tally.by_point.get(&number).copied().unwrap_or(0),
+        }
     };
     (0..).zip(&evidence.points).map(one).collect()
 }
 
 fn some(at: Time, packets: u64) -> Option<Time> {
-    (packets > 0).then_some(at)
+    (packets > 0 && at != Time::MAX && at != Time::MIN).then_some(at)
 }
