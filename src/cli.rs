@@ -5,10 +5,12 @@
 
 mod analyze;
 mod connections;
+mod digest;
 mod evidence;
 mod explain;
 mod output;
 mod progress;
+mod redaction;
 mod run;
 
 use std::ffi::OsString;
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnosis::{KernelVersion, Severity, Thresholds};
+use crate::redact::Redactor;
 use crate::segment::{Filter, FilterError};
 use crate::snapshot::moment;
 use crate::time::{Span, Time};
@@ -106,9 +109,28 @@ struct Analyze {
     /// The kernel of a host, as in 10.0.0.1=4.9: what the engineer knows and the capture does not.
     #[arg(long, value_name = "ADDRESS=VERSION", value_parser = kernel)]
     kernel: Vec<(IpAddr, KernelVersion)>,
+    /// Write the packets that prove each of the worst findings as well: evidence/ID.pcapng.
+    #[arg(long)]
+    evidence: bool,
+    #[command(flatten)]
+    protection: Protection,
     /// Colours on the terminal.
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     color: Color,
+}
+
+/// What of the inputs the report may tell.
+#[derive(Args, Debug)]
+struct Protection {
+    /// Replace addresses and names in all that is written; ports, sequence numbers, timestamps and times stay.
+    #[arg(long)]
+    redact: bool,
+    /// Redact with the secret in a file, so that reports can be compared; without it the inputs' content is the key.
+    #[arg(long, value_name = "FILE")]
+    redact_key: Option<PathBuf>,
+    /// Add a digest of each input: sha256.
+    #[arg(long, value_name = "ALGORITHM", conflicts_with_all = ["redact", "redact_key"])]
+    digest: Option<DigestKind>,
 }
 
 #[derive(Args, Debug)]
@@ -141,6 +163,9 @@ struct Evidence {
     /// Where the captures are now, if they have moved since the report was made.
     #[arg(long, value_name = "PATH")]
     input: Vec<PathBuf>,
+    /// The key that the report was redacted with: the packets are redacted in the same way.
+    #[arg(long, value_name = "FILE")]
+    redact_key: Option<PathBuf>,
     /// The file to write (pcapng); without it, standard output.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -180,6 +205,11 @@ enum TableFormat {
     Table,
     Csv,
     Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DigestKind {
+    Sha256,
 }
 
 /// How a command ended.
@@ -242,8 +272,17 @@ impl FailOn {
 }
 
 impl Analyze {
-    fn thresholds(&self) -> Thresholds {
-        Thresholds { msl: Span::from_secs_f64(self.msl), kernels: self.kernel.clone() }
+    fn thresholds(&self, redactor: Option<&Redactor>) -> Thresholds {
+        let shown = |ip: IpAddr| redactor.map_or(ip, |redactor| redactor.ip(ip));
+        let kernels = self.kernel.iter().map(|(ip, version)| (shown(*ip), *version)).collect();
+        Thresholds { msl: Span::from_secs_f64(self.msl), kernels }
+    }
+}
+
+impl Protection {
+    /// The inputs are read more than once.
+    const fn asks(&self) -> bool {
+        self.redact || self.redact_key.is_some() || self.digest.is_some()
     }
 }
 

@@ -9,7 +9,7 @@
 //! Then every shard's tracker takes its segments of the window's blocks, in order, side by side with the others.
 
 mod again;
-mod excerpts;
+mod excerpt;
 mod file;
 mod inputs;
 mod members;
@@ -21,9 +21,10 @@ mod walk;
 mod workers;
 
 pub use again::{Row, Wanted, look_again};
-pub use excerpts::{Cut, Met, excerpts};
+pub use excerpt::{Cut, Met, excerpt};
 pub use inputs::{How, Input, Kind, Reading, read, read_as};
 pub use text::Text;
+pub use walk::members;
 pub use workers::Workers;
 
 use std::sync::Arc;

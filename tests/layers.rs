@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module may use those on its left. `lib` and `main` tie them together and use what they like.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "time",
     "error",
     "input",
@@ -14,6 +14,7 @@ const ORDER: [&str; 12] = [
     "snapshot",
     "ingest",
     "evidence",
+    "redact",
     "diagnosis",
     "report",
     "cli",

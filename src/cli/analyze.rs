@@ -6,26 +6,39 @@ use std::io::{self, IsTerminal};
 use anyhow::Context;
 
 use super::output::{self, Folder};
-use super::{Analyze, Color, Status, run};
+use super::run::Given;
+use super::{Analyze, Color, Status, digest, evidence, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
-use crate::input;
 use crate::report::model::Report;
 use crate::report::{FORMATS, Format, Material, visible};
 
 pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut folder = Folder::open(&options.out)?;
-    let (evidence, mut status) = run::read(&options.inputs)?;
+    let protection = &options.protection;
+    let given = Given::new(&options.inputs, options.evidence || protection.asks())?;
+    let redactor = redaction::of(protection, &given)?;
+    let replacing = redactor.as_ref().map(redaction::Replacing::new);
+    let replace = replacing.as_ref().map(redaction::Replacing::replace);
+    let (evidence, mut status) = run::read(&options.inputs, &given, redactor.as_ref())?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
     }
-    let thresholds = options.thresholds();
+    let thresholds = options.thresholds(redactor.as_ref());
     let case = Case::new(&evidence, &thresholds);
     let charts = formats.iter().any(|format| format.charts);
-    let (sources, _) = input::expand(&options.inputs.inputs);
-    let again = |wanted: &[Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted);
-    let material = Material::with_packets(&case, run_all(&case), charts, &again);
+    let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace.as_ref());
+    let mut material = Material::with_packets(&case, run_all(&case), charts, &again);
+    if redactor.is_some() {
+        material.report.options.insert("redacted", true.into());
+    }
+    if protection.digest.is_some() {
+        digest::add(&mut material.report.inputs, &given.sources)?;
+    }
+    if options.evidence {
+        evidence::all(&material.report, &evidence.inputs, &given.sources, replace.as_ref(), &mut folder)?;
+    }
     for format in formats {
         (format.render)(&material, &mut folder).with_context(|| format!("cannot write the {} report", format.name))?;
     }

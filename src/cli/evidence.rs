@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-use super::output::{file_or_stdout, print};
-use super::{Evidence, Status};
+use super::output::{Folder, file_or_stdout, print};
+use super::{Evidence, Status, redaction};
 use crate::capture::excerpt::recorded_line;
-use crate::ingest::{Cut, Met, excerpts};
+use crate::diagnosis::Subject;
+use crate::ingest::{self, Cut, Met, excerpt};
 use crate::input::{self, Source};
-use crate::report::visible;
-use crate::segment::Filter;
+use crate::report::{Output, model, visible};
+use crate::segment::{Filter, Replace};
 use crate::snapshot::moment;
 use crate::time::Time;
 
@@ -25,9 +26,16 @@ use crate::time::Time;
 #[derive(Debug, Deserialize)]
 struct Report {
     schema: String,
+    options: Options,
     inputs: Vec<Input>,
     points: Vec<Point>,
     findings: Vec<Finding>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Options {
+    #[serde(default)]
+    redacted: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,7 +61,6 @@ struct Finding {
     selector: Selector,
     exhibits: Vec<Exhibit>,
     exhibits_total: u64,
-    display_filter: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,18 +83,65 @@ pub(super) fn run(options: &Evidence) -> anyhow::Result<Status> {
     let report = read(&options.report)?;
     let finding = report.finding(&options.finding)?;
     let parts = report.parts(finding)?;
+    let redactor = options.redact_key.as_deref().map(|path| redaction::of_file(path)).transpose()?;
+    report.ask_for_key(redactor.is_some())?;
+    if let Some(name) = parts.iter().map(|input| &input.name).find(|name| *name == "-" && options.input.is_empty()) {
+        bail!("{name} was standard input, which is gone: run the analysis again with --evidence, or name a file that holds the same capture with --input");
+    }
     let sources = sources(&parts, &options.input)?;
-    let mut taken = 0_u64;
+    let replace = redactor.as_ref().map(redaction::Replacing::new);
+    let mut taken = 0;
     file_or_stdout(options.out.as_deref(), &mut |file| {
-        for (input, source) in parts.iter().zip(&sources) {
-            taken = taken.saturating_add(cut(finding, input, source, file)?);
-        }
-        if taken == 0 { Err(io::Error::other("no packet of the inputs belongs to the finding")) } else { Ok(()) }
+        taken = write(finding, &parts, &sources, replace.as_ref().map(redaction::Replacing::replace).as_ref(), file)?;
+        Ok(())
     })?;
     if let Some(out) = options.out.as_deref().filter(|_| !options.quiet) {
         print(&format!("{taken} packets of {}: {}\n", finding.id, visible(&out.display().to_string())))?;
     }
     Ok(Status::Fine)
+}
+
+/// Findings of one report that evidence is written of: the worst.
+const MOST: usize = 20;
+
+/// Writes the evidence of the worst findings into a report's folder, with the inputs as they were read.
+pub(super) fn all(
+    report: &model::Report,
+    inputs: &[ingest::Input],
+    sources: &[Source],
+    replace: Option<&Replace<'_>>,
+    folder: &mut Folder,
+) -> anyhow::Result<()> {
+    let report: Report = serde_json::from_value(serde_json::to_value(report)?)?;
+    let opened_as = |id: &str| {
+        let name = &inputs.iter().zip(&report.inputs).find(|(_, input)| input.id == id)?.0.opened_as;
+        let inside = |source: &&Source| name.strip_prefix(source.name.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('!'));
+        Some((sources.iter().find(inside)?.clone(), name.clone()))
+    };
+    for finding in report.findings.iter().filter(|finding| finding.point.is_some()).take(MOST) {
+        let parts = report.parts(finding)?;
+        let sources: Vec<(Source, String)> = parts.iter().filter_map(|input| opened_as(&input.id)).collect();
+        let name = format!("evidence/{}.pcapng", finding.id);
+        folder
+            .file(&name, &mut |file| write(finding, &parts, &sources, replace, file).map(|_| ()))
+            .with_context(|| format!("cannot cut the evidence of {}", finding.id))?;
+    }
+    Ok(())
+}
+
+/// Cuts the packets of a finding out of all captures that it was found in, and says how many there are.
+fn write(
+    finding: &Finding,
+    parts: &[&Input],
+    sources: &[(Source, String)],
+    replace: Option<&Replace<'_>>,
+    file: &mut dyn Write,
+) -> io::Result<u64> {
+    let mut taken = 0_u64;
+    for (input, source) in parts.iter().zip(sources) {
+        taken = taken.saturating_add(cut(finding, input, source, replace, file)?);
+    }
+    if taken == 0 { Err(io::Error::other("no packet of the inputs belongs to the finding")) } else { Ok(taken) }
 }
 
 fn read(path: &Path) -> anyhow::Result<Report> {
@@ -113,6 +167,15 @@ impl Report {
         })
     }
 
+    /// A redacted report speaks of other addresses than its captures: whoever cuts them needs the same mapping.
+    fn ask_for_key(&self, given: bool) -> anyhow::Result<()> {
+        match (self.options.redacted, given) {
+            (true, false) => bail!("the report is redacted, and its captures are not: run the analysis with --redact --evidence, or give the file that was its key with --redact-key"),
+            (false, true) => bail!("the report is not redacted: make a redacted one with analyze --redact --redact-key FILE first"),
+            _ => Ok(()),
+        }
+    }
+
     /// The captures of the point that a finding was seen at, in the order of reading.
     fn parts(&self, finding: &Finding) -> anyhow::Result<Vec<&Input>> {
         let Some(point) = &finding.point else {
@@ -122,9 +185,6 @@ impl Report {
         let ids = point.map_or(&[][..], |point| &point.inputs);
         let parts: Vec<&Input> = ids.iter().filter_map(|id| self.inputs.iter().find(|input| input.id == *id)).collect();
         ensure!(!parts.is_empty(), "the report does not say which captures {} was found in", finding.id);
-        if parts.iter().any(|input| input.name == "-") {
-            bail!("the report was made from standard input, which is gone; run the analysis with --evidence, or name a file that holds the same capture with --input");
-        }
         Ok(parts)
     }
 }
@@ -164,14 +224,20 @@ fn base(name: &str) -> &str {
 }
 
 /// Cuts the packets of a finding out of one input.
-fn cut(finding: &Finding, input: &Input, (source, name): &(Source, String), file: &mut dyn Write) -> io::Result<u64> {
+fn cut(
+    finding: &Finding,
+    input: &Input,
+    (source, name): &(Source, String),
+    replace: Option<&Replace<'_>>,
+    file: &mut dyn Write,
+) -> io::Result<u64> {
     let cut = Cut { filter: finding.selector.filter(), comments: finding.comments(&input.id), about: finding.about(input) };
-    let met = excerpts(source, name, &[cut], &mut |_, octets| file.write_all(octets));
+    let met = excerpt(source, name, &cut, replace, file);
     let met = met.map_err(|error| io::Error::other(format!("{error}; name the right file with --input")))?;
     differs(input, &met).map_or(Ok(()), |what| {
         Err(io::Error::other(format!("{name} is not the capture that the report was made of: {what}")))
     })?;
-    Ok(met.taken.iter().sum())
+    Ok(met.taken)
 }
 
 /// What shows that a file is not the one that was analysed.
@@ -191,7 +257,8 @@ fn differs(input: &Input, met: &Met) -> Option<String> {
 
 impl Finding {
     fn about(&self, input: &Input) -> String {
-        let Self { id, title, display_filter, exhibits_total, .. } = self;
+        let Self { id, title, exhibits_total, .. } = self;
+        let display_filter = self.selector.display_filter();
         let shown = self.exhibits.iter().filter(|exhibit| exhibit.frame.is_some()).count();
         let time = |time: &Option<String>| time.as_deref().and_then(moment);
         let recorded = time(&input.first_packet).zip(time(&input.last_packet));
@@ -201,7 +268,7 @@ impl Finding {
             env!("CARGO_PKG_NAME"),
             env!("CARGO_PKG_VERSION"),
             base(&input.name),
-            if display_filter.is_empty() { "the capture" } else { display_filter },
+            if display_filter.is_empty() { "the capture" } else { &display_filter },
         )
     }
 
@@ -219,6 +286,11 @@ impl Finding {
 }
 
 impl Selector {
+    fn display_filter(&self) -> String {
+        let Self { client_ip, server_ip, server_port, .. } = *self;
+        Subject { client_ip, server_ip, server_port, host: None }.display_filter()
+    }
+
     fn filter(&self) -> Filter {
         let mut filter = Filter::default();
         [self.client_ip, self.server_ip].into_iter().flatten().for_each(|ip| filter.host(ip));

@@ -20,7 +20,7 @@ pub(super) struct Folder {
 }
 
 /// Names of the files that reports consist of; a folder that holds anything else is somebody's.
-const OURS: [&str; 5] = ["report.json", "report.html", "report.md", "connections.csv", "charts"];
+const OURS: [&str; 6] = ["report.json", "report.html", "report.md", "connections.csv", "charts", "evidence"];
 
 impl Folder {
     /// Makes the folder, or takes an earlier report's.
@@ -44,8 +44,8 @@ impl Folder {
 
     /// Removes what an earlier report left and this one did not write.
     pub(super) fn finish(self) -> anyhow::Result<Vec<String>> {
-        let charts = self.path.join("charts");
-        for (folder, prefix) in [(&self.path, ""), (&charts, "charts/")] {
+        let (charts, evidence) = (self.path.join("charts"), self.path.join("evidence"));
+        for (folder, prefix) in [(&self.path, ""), (&charts, "charts/"), (&evidence, "evidence/")] {
             let Ok(entries) = fs::read_dir(folder) else { continue };
             for entry in entries.flatten() {
                 let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
@@ -55,8 +55,8 @@ impl Folder {
                 }
             }
         }
-        // An empty folder of charts is nobody's loss; one that is not empty stays.
-        let _ = fs::remove_dir(charts);
+        // An empty folder is nobody's loss; one that is not empty stays.
+        let _ = (fs::remove_dir(charts), fs::remove_dir(evidence));
         Ok(self.written)
     }
 }

@@ -3,14 +3,14 @@
 //! Pictures of single connections need them. Only regular files named or found in folders are read again, and only
 //! their beginnings: standard input is gone, and nobody waits for a second pass over everything.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::walk::{self, Pieces};
 use super::{Input, Kind};
 use crate::capture::{Format, Walked};
 use crate::connection::Socket;
 use crate::input::{Origin, Source};
-use crate::segment::{Batch, Decoder, Marks, PairHasher, Segment, ShardBatch};
+use crate::segment::{Batch, Decoder, Marks, PairHasher, Replace, Segment, ShardBatch};
 
 /// A connection that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +39,21 @@ const MOST: u64 = 256 << 20;
 /// Segments of one connection that are kept.
 const ROWS: usize = 4096;
 
-/// The segments of each connection that is wanted, in frame order; none where they cannot be read again.
+/// The segments of each connection that is wanted, in frame order; none where they cannot be read again. With
+/// `replace`, the ends that are wanted are those that took the place of the capture's.
 #[must_use]
-pub fn look_again(sources: &[Source], inputs: &[Input], wanted: &[Wanted]) -> Vec<Vec<Row>> {
+pub fn look_again(
+    sources: &[Source],
+    inputs: &[Input],
+    wanted: &[Wanted],
+    replace: Option<&Replace<'_>>,
+) -> Vec<Vec<Row>> {
     let mut rows = vec![Vec::new(); wanted.len()];
     for input in inputs {
         let Kind::Capture(capture) = &input.kind else { continue };
         let end = capture.base.saturating_add(capture.frames.packets);
         let inside = |one: &Wanted| one.point == capture.point && one.frames.0 < end && one.frames.1 >= capture.base;
-        let source = sources.iter().find(|source| source.name == input.name);
+        let source = sources.iter().find(|source| source.name == input.opened_as);
         let source = source.filter(|source| matches!(source.origin, Origin::File(_)));
         let (Some(source), Some(until)) =
             (source, wanted.iter().filter(|one| inside(one)).map(|one| one.frames.1).max())
@@ -55,9 +61,9 @@ pub fn look_again(sources: &[Source], inputs: &[Input], wanted: &[Wanted]) -> Ve
             continue;
         };
         let (octets, batch) = (0, Batch::default());
-        let mut search = Search { wanted, point: capture.point, next: capture.base, until, octets, batch, rows: &mut rows };
+        let mut search = Search { wanted, point: capture.point, next: capture.base, until, octets, batch, replace, rows: &mut rows };
         // What cannot be read again has no picture; the first pass has told why.
-        if let Some((head, mut reader)) = walk::open(source, &input.name) {
+        if let Some((head, mut reader)) = walk::open(source, &input.opened_as) {
             walk::walk(head, &mut reader, &mut search);
         }
     }
@@ -74,6 +80,7 @@ struct Search<'a> {
     /// Octets walked.
     octets: u64,
     batch: Batch,
+    replace: Option<&'a Replace<'a>>,
     rows: &'a mut Vec<Vec<Row>>,
 }
 
@@ -119,7 +126,7 @@ impl Search<'_> {
             if ports != (client.port, server.port) && ports != (server.port, client.port) {
                 continue;
             }
-            let (src, dst) = addresses(shard, segment);
+            let (src, dst) = addresses(shard, segment, self.replace);
             let ends = (Socket { ip: src, port: ports.0 }, Socket { ip: dst, port: ports.1 });
             let from_client = ends == (client, server);
             if from_client || ends == (server, client) {
@@ -129,10 +136,13 @@ impl Search<'_> {
     }
 }
 
-fn addresses(shard: &ShardBatch, segment: &Segment) -> (IpAddr, IpAddr) {
-    if segment.marks.has(Marks::WIDE) {
-        let wide = shard.wides.get(segment.src as usize).copied().unwrap_or_default();
-        return (Ipv6Addr::from(wide.src).to_canonical(), Ipv6Addr::from(wide.dst).to_canonical());
-    }
-    (IpAddr::V4(segment.src.into()), IpAddr::V4(segment.dst.into()))
+fn addresses(shard: &ShardBatch, segment: &Segment, replace: Option<&Replace<'_>>) -> (IpAddr, IpAddr) {
+    let wide = || shard.wides.get(segment.src as usize).copied().unwrap_or_default();
+    let narrow = |address: u32| Ipv4Addr::from(address).to_ipv6_mapped().octets();
+    let ends = match segment.marks.has(Marks::WIDE) {
+        true => [wide().src, wide().dst],
+        false => [narrow(segment.src), narrow(segment.dst)],
+    };
+    let [src, dst] = replace.map_or(ends, |replace| ends.map(replace.address));
+    (Ipv6Addr::from(src).to_canonical(), Ipv6Addr::from(dst).to_canonical())
 }

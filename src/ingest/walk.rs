@@ -39,6 +39,17 @@ pub(super) fn open(source: &Source, name: &str) -> Option<(Vec<u8>, Unread)> {
     }
 }
 
+/// Shows every member of an archive, each from its beginning.
+pub fn members(source: &Source, each: &mut dyn FnMut(&str, &mut dyn Read)) {
+    let Ok(Opened::Archive(archive)) = source.open() else { return };
+    let Ok(mut unpacking) = Unpacking::begin(archive, &source.name) else { return };
+    while let Some(next) = unpacking.next() {
+        if let Next::Member(name, head, rest) = next {
+            each(&name, &mut head.as_slice().chain(rest));
+        }
+    }
+}
+
 /// Enough to recognise a capture.
 const HEAD: u64 = 64;
 

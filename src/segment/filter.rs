@@ -14,7 +14,7 @@
 use std::net::IpAddr;
 
 use super::full::{self, Found};
-use super::{Flags, Marks, Segment, ip};
+use super::{Flags, Marks, Replace, Segment, ip};
 use crate::capture::LinkType;
 use crate::time::Time;
 
@@ -161,12 +161,23 @@ impl Filter {
     }
 
     /// Whether it keeps a frame by itself. Of a datagram in fragments all parts between its hosts are kept, since only
-    /// the first one tells ports.
+    /// the first one tells ports. With `replace`, its addresses are those that take the place of the frame's own.
     #[must_use]
-    pub fn keeps_frame(&self, at: Time, link: LinkType, bytes: &[u8], original: u32) -> bool {
-        self.covers(at)
-            && (self.expression.is_none()
-                || Shown::decoded(link, bytes, original).is_some_and(|shown| self.keeps(&shown)))
+    pub fn keeps_frame(&self, at: Time, link: LinkType, bytes: &[u8], original: u32, replace: Option<&Replace<'_>>) -> bool {
+        let shown = || {
+            let mut shown = Shown::decoded(link, bytes, original)?;
+            if let Some(replace) = replace {
+                shown.addresses = shown.addresses.map(replace.address);
+            }
+            Some(shown)
+        };
+        self.covers(at) && (self.expression.is_none() || shown().is_some_and(|shown| self.keeps(&shown)))
+    }
+
+    /// The same filter, with nothing said of the options that made it.
+    #[must_use]
+    pub fn in_other_words(&self, words: &str) -> Self {
+        Self { words: vec![words.to_owned()], ..self.clone() }
     }
 
     /// Whether a time lies in the interval.

@@ -37,6 +37,14 @@ impl Tunnel {
         self.identity.push(TunnelLayer { kind, vni, low: one.min(other), high: one.max(other) });
     }
 
+    /// Replaces the outer addresses.
+    pub fn map_addresses(&mut self, map: &dyn Fn([u8; 16]) -> [u8; 16]) {
+        for layer in &mut self.identity {
+            let (one, other) = (map(layer.low), map(layer.high));
+            (layer.low, layer.high) = (one.min(other), one.max(other));
+        }
+    }
+
     /// The labels around the packet that it was met with.
     #[must_use]
     pub const fn labels(&self) -> Labels {

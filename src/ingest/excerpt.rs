@@ -1,17 +1,17 @@
-//! Excerpts of a capture file, several in one pass: the frames that a filter keeps, with comments on some of them.
+//! An excerpt of a capture file: the frames that a filter keeps, with comments on some of them.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 
 use super::walk::{self, Pieces};
 use crate::capture::excerpt::{Block, Choice, Excerpt, Frame};
 use crate::capture::{Format, LinkType, Visit, Walked};
 use crate::error::Error;
 use crate::input::Source;
-use crate::segment::Filter;
+use crate::segment::{Filter, Replace, rewrite};
 use crate::time::Time;
 
-/// What one excerpt takes of a file.
+/// What an excerpt takes of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Cut {
     /// The frames that are taken.
@@ -31,76 +31,79 @@ pub struct Met {
     pub first_at: Option<Time>,
     /// The latest time.
     pub last_at: Option<Time>,
-    /// Frames taken, by excerpt.
-    pub taken: Vec<u64>,
+    /// Frames taken.
+    pub taken: u64,
 }
 
-/// Cuts a file, or a member of an archive called `name`; `write` takes the octets of the excerpts, by their numbers.
+/// Cuts a file, or a member of an archive called `name`, and writes the excerpt as pcapng.
+///
+/// With `replace`, headers alone are taken, with other addresses; a filter is then one over those.
 ///
 /// # Errors
-/// If the file cannot be read or is no capture, or if `write` fails.
-pub fn excerpts(
+/// If the file cannot be read or is no capture, or if it cannot be written.
+pub fn excerpt(
     source: &Source,
     name: &str,
-    cuts: &[Cut],
-    write: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    cut: &Cut,
+    replace: Option<&Replace<'_>>,
+    out: &mut dyn Write,
 ) -> Result<Met, Error> {
     let failed = |error| Error::io(name, "cut", error);
     let gone = || failed(io::Error::new(io::ErrorKind::NotFound, "it cannot be opened any more"));
     let (head, mut reader) = walk::open(source, name).ok_or_else(gone)?;
-    let excerpts = cuts.iter().map(|cut| Excerpt::new(&cut.about)).collect();
-    let mut cutting = Cutting { cuts, excerpts, block: None, met: Met::default(), write, failure: None };
+    let excerpt = if replace.is_some() { Excerpt::anew(&cut.about) } else { Excerpt::new(&cut.about) };
+    let mut cutting = Cutting { cut, replace, excerpt, block: None, met: Met::default(), out, failure: None };
     if !walk::walk(head, &mut reader, &mut cutting) {
         return Err(failed(io::Error::other("it is no capture any more")));
     }
     if let Some(failure) = cutting.failure {
         return Err(failed(failure));
     }
-    let mut met = cutting.met;
-    met.taken = cutting.excerpts.iter().map(|excerpt| excerpt.taken).collect();
-    Ok(met)
+    Ok(Met { taken: cutting.excerpt.taken, ..cutting.met })
 }
 
 struct Cutting<'a> {
-    cuts: &'a [Cut],
-    excerpts: Vec<Excerpt>,
+    cut: &'a Cut,
+    replace: Option<&'a Replace<'a>>,
+    excerpt: Excerpt,
     /// The block that is being visited: byte order, type, octets.
     block: Option<(bool, u32, Vec<u8>)>,
     met: Met,
-    write: &'a mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    out: &'a mut dyn Write,
     failure: Option<io::Error>,
 }
 
 impl Pieces for Cutting<'_> {
     fn piece<F: Format>(&mut self, format: &mut F, bytes: &[u8], start: usize) -> Option<Walked> {
         let walked = format.walk(bytes, start, bytes.len(), self);
-        for (number, excerpt) in self.excerpts.iter_mut().enumerate() {
-            if let Err(failure) = (self.write)(number, &excerpt.out) {
-                self.failure = Some(failure);
-                return None;
-            }
-            excerpt.out.clear();
-        }
-        Some(walked)
+        self.failure = self.out.write_all(&self.excerpt.out).err();
+        self.excerpt.out.clear();
+        self.failure.is_none().then_some(walked)
     }
 }
 
 impl Cut {
-    fn choose(&self, frame: Frame<'_>) -> Choice {
-        match self.comments.get(&frame.number) {
-            Some(comment) => Choice::Take { comment: comment.clone() },
-            None if self.filter.keeps_frame(frame.at, frame.link, frame.bytes, frame.original) => {
-                Choice::Take { comment: String::new() }
-            }
-            None => Choice::Leave,
+    fn choose(&self, frame: Frame<'_>, replace: Option<&Replace<'_>>) -> Choice {
+        let Frame { at, link, bytes, original, .. } = frame;
+        let comment = self.comments.get(&frame.number);
+        if comment.is_none() && !self.filter.keeps_frame(at, link, bytes, original, replace) {
+            return Choice::Leave;
         }
+        let comment = comment.cloned().unwrap_or_default();
+        let Some(replace) = replace else { return Choice::Take { comment } };
+        rewrite(link, bytes, original, replace).map_or(Choice::Leave, |(bytes, original)| Choice::Replace {
+            comment,
+            link: LinkType::RAW,
+            bytes,
+            original,
+        })
     }
 }
 
 impl Visit for Cutting<'_> {
     fn block(&mut self, big_endian: bool, kind: u32, octets: &[u8]) {
         let block = Block { big_endian, kind, octets };
-        self.excerpts.iter_mut().for_each(|excerpt| excerpt.block(block));
+        self.excerpt.block(block);
         let (_, _, mut buffer) = self.block.take().unwrap_or_default();
         buffer.clear();
         buffer.extend(octets);
@@ -115,9 +118,7 @@ impl Visit for Cutting<'_> {
         met.last_at = Some(met.last_at.map_or(at, |last| last.max(at)));
         let block = self.block.as_ref();
         let block = block.map(|(big_endian, kind, octets)| Block { big_endian: *big_endian, kind: *kind, octets });
-        for (cut, excerpt) in self.cuts.iter().zip(&mut self.excerpts) {
-            excerpt.frame(frame, block, &cut.choose(frame));
-        }
+        self.excerpt.frame(frame, block, &self.cut.choose(frame, self.replace));
     }
 
     fn no_packet(&mut self) {
