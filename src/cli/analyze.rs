@@ -12,6 +12,7 @@ use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
 use crate::report::model::Report;
 use crate::report::{FORMATS, Format, Material, visible};
+use crate::segment::Replace;
 
 pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -19,8 +20,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let protection = &options.protection;
     let given = Given::new(&options.inputs, options.evidence || protection.asks())?;
     let redactor = redaction::of(protection, &given)?;
-    let replacing = redactor.as_ref().map(redaction::Replacing::new);
-    let replace = replacing.as_ref().map(redaction::Replacing::replace);
+    let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
     let (evidence, mut status) = run::read(&options.inputs, &given, redactor.as_ref())?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
@@ -28,7 +28,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let thresholds = options.thresholds(redactor.as_ref());
     let case = Case::new(&evidence, &thresholds);
     let charts = formats.iter().any(|format| format.charts);
-    let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace.as_ref());
+    let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace);
     let mut material = Material::with_packets(&case, run_all(&case), charts, &again);
     if redactor.is_some() {
         material.report.options.insert("redacted", true.into());
@@ -37,7 +37,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
         digest::add(&mut material.report.inputs, &given.sources)?;
     }
     if options.evidence {
-        evidence::all(&material.report, &evidence.inputs, &given.sources, replace.as_ref(), &mut folder)?;
+        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, &mut folder)?;
     }
     for format in formats {
         (format.render)(&material, &mut folder).with_context(|| format!("cannot write the {} report", format.name))?;
