@@ -3,6 +3,7 @@
 //! A [`Format`] knows how to find a record in the middle of a file and how to walk records from a known start.
 //! Reading, cutting into blocks and threads are not its business (see `ingest`).
 
+pub mod excerpt;
 mod link_type;
 pub mod pcap;
 pub mod pcapng;
@@ -25,6 +26,13 @@ pub trait Visit {
 
     /// A record that holds no packet, and that Wireshark counts as a frame all the same.
     fn no_packet(&mut self) {}
+
+    /// A block of a pcapng file as it stands there, before what it means is visited.
+    #[inline]
+    fn block(&mut self, _big_endian: bool, _kind: u32, _block: &[u8]) {}
+
+    /// When the recording began and ended that an excerpt was cut from; see [`excerpt`].
+    fn recorded(&mut self, _from: Time, _until: Time) {}
 
     /// Something odd that is passed over.
     fn odd(&mut self, _reason: &'static str) {}

@@ -8,12 +8,15 @@ mod batch;
 mod config;
 mod connections;
 mod diff;
+mod digest;
+mod evidence;
 mod explain;
 mod gate;
 mod interrupt;
 mod log;
 mod output;
 mod progress;
+mod redaction;
 mod run;
 mod shell;
 
@@ -25,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::diagnosis::{KernelVersion, Thresholds};
+use crate::redact::Redactor;
 use crate::segment::{Filter, FilterError};
 use crate::snapshot::moment;
 use crate::time::{Span, Time};
@@ -64,6 +68,8 @@ enum Command {
     Connections(Connections),
     /// Print one row for each SYN segment: its client clock, its fate, the cause.
     Syns(Syns),
+    /// Cut the packets of a finding out of the captures, with comments that say what each proves.
+    Evidence(Evidence),
     /// Explain a rule or a topic.
     Explain {
         /// A rule's code (SYN001), its name (per-host-paws-drop) or a topic (time-wait); without it, all are listed.
@@ -135,11 +141,30 @@ struct Analyze {
     /// The kernel of a host, as in 10.0.0.1=4.9: what the engineer knows and the capture does not.
     #[arg(long, value_name = "ADDRESS=VERSION", value_parser = kernel)]
     kernel: Vec<(IpAddr, KernelVersion)>,
+    /// Write the packets that prove each of the worst findings as well: evidence/ID.pcapng.
+    #[arg(long)]
+    evidence: bool,
+    #[command(flatten)]
+    protection: Protection,
     /// Colours on the terminal.
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     color: Color,
     #[command(flatten)]
     each: batch::Each,
+}
+
+/// What of the inputs the report may tell.
+#[derive(Args, Debug)]
+struct Protection {
+    /// Replace addresses and names in all that is written; ports, sequence numbers, timestamps and times stay.
+    #[arg(long)]
+    redact: bool,
+    /// Redact with the secret in a file, so that reports can be compared; without it the inputs' content is the key.
+    #[arg(long, value_name = "FILE")]
+    redact_key: Option<PathBuf>,
+    /// Add a digest of each input: sha256.
+    #[arg(long, value_name = "ALGORITHM", conflicts_with_all = ["redact", "redact_key"])]
+    digest: Option<DigestKind>,
 }
 
 #[derive(Args, Debug)]
@@ -159,6 +184,28 @@ struct Syns {
     /// Only SYNs that went `unanswered`, or those attributed to a rule's code.
     #[arg(long, value_name = "WHICH")]
     only: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct Evidence {
+    /// The report.json that the finding stands in.
+    #[arg(value_name = "REPORT.json")]
+    report: PathBuf,
+    /// The finding, as in SYN001-1.
+    #[arg(long, value_name = "ID")]
+    finding: String,
+    /// Where the captures are now, if they have moved since the report was made.
+    #[arg(long, value_name = "PATH")]
+    input: Vec<PathBuf>,
+    /// The key that the report was redacted with: the packets are redacted in the same way.
+    #[arg(long, value_name = "FILE")]
+    redact_key: Option<PathBuf>,
+    /// The file to write (pcapng); without it, standard output.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// No summary.
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// How a table is printed, and where.
@@ -184,6 +231,11 @@ enum TableFormat {
     Table,
     Csv,
     Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DigestKind {
+    Sha256,
 }
 
 /// How a command ended.
@@ -232,6 +284,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(options) => diff::run(&options),
         Command::Connections(options) => connections::run(&options),
         Command::Syns(options) => connections::syns(&options),
+        Command::Evidence(options) => evidence::run(&options),
         Command::Explain { topic } => explain::explain(topic.as_deref()),
         Command::Rules => explain::rules(),
         Command::Completions(options) => shell::completions(&options),
@@ -259,10 +312,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 impl Analyze {
     /// What stands on the command line, then what the configuration says, then the defaults.
-    fn thresholds(&self, config: &config::Config) -> Thresholds {
-        let default = Thresholds::default();
-        let msl = self.msl.or(config.msl).map_or(default.msl, Span::from_secs_f64);
-        Thresholds { msl, kernels: self.kernel.iter().chain(&config.kernels).copied().collect() }
+    fn thresholds(&self, config: &config::Config, redactor: Option<&Redactor>) -> Thresholds {
+        let shown = |ip: IpAddr| redactor.map_or(ip, |redactor| redactor.ip(ip));
+        let kernels = self.kernel.iter().chain(&config.kernels).map(|(ip, version)| (shown(*ip), *version)).collect();
+        let msl = self.msl.or(config.msl).map_or(Thresholds::default().msl, Span::from_secs_f64);
+        Thresholds { msl, kernels }
+    }
+}
+
+impl Protection {
+    /// The inputs are read more than once.
+    const fn asks(&self) -> bool {
+        self.redact || self.redact_key.is_some() || self.digest.is_some()
     }
 }
 

@@ -57,9 +57,10 @@ pub struct Evidence {
 pub struct Point {
     /// Numbers of its inputs, in time order.
     pub inputs: Vec<usize>,
-    /// The first packet's time; [`Time::MAX`] where there is none.
+    /// The first packet's time, or when the recording began that an excerpt was cut from; [`Time::MAX`] where there is
+    /// neither.
     pub first_at: Time,
-    /// The last packet's time; [`Time::MIN`] where there is none.
+    /// The last packet's time, or when that recording ended; [`Time::MIN`] where there is neither.
     pub last_at: Time,
 }
 
@@ -110,7 +111,7 @@ impl Evidence {
         self.shards.iter().map(Tracked::len).sum()
     }
 
-    /// The last packet's time at a capture point.
+    /// When the recording ended at a capture point: as far as is known, with its last packet.
     #[must_use]
     pub fn end_of(&self, point: u16) -> Time {
         self.points.get(usize::from(point)).map_or(Time::MIN, |point| point.last_at)
@@ -137,7 +138,7 @@ impl Evidence {
     /// What the host of a server socket says of itself, where one of the hosts given is it.
     #[must_use]
     pub fn host_of(&self, server: Socket) -> Option<&HostView> {
-        let only = self.tally.services.keys().all(|(_, other)| other.ip == server.ip);
+        let only = self.tally.services.keys().all(|ends| ends.server.ip == server.ip);
         hosts::of_server(&self.hosts, server, only)
     }
 
@@ -186,8 +187,10 @@ fn points(inputs: &[Input]) -> Vec<Point> {
         }
         if let Some(point) = points.get_mut(place) {
             point.inputs.push(number);
-            point.first_at = point.first_at.min(capture.frames.first_at);
-            point.last_at = point.last_at.max(capture.frames.last_at);
+            let frames = &capture.frames;
+            let (from, until) = frames.recorded.unwrap_or((frames.first_at, frames.last_at));
+            point.first_at = point.first_at.min(frames.first_at).min(from);
+            point.last_at = point.last_at.max(frames.last_at).max(until);
         }
     }
     let base = |input: &usize| match inputs.get(*input).map(|input| &input.kind) {

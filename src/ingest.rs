@@ -9,6 +9,7 @@
 //! Then every shard's tracker takes its segments of the window's blocks, in order, side by side with the others.
 
 mod again;
+mod excerpt;
 mod file;
 mod inputs;
 mod members;
@@ -16,11 +17,14 @@ mod overlap;
 mod sets;
 mod stream;
 mod text;
+mod walk;
 mod workers;
 
 pub use again::{Row, Wanted, look_again};
+pub use excerpt::{Cut, Met, excerpt};
 pub use inputs::{How, Input, Kind, Reading, read, read_as};
 pub use text::Text;
+pub use walk::members;
 pub use workers::Workers;
 
 use std::sync::Arc;

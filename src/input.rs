@@ -162,6 +162,15 @@ impl Source {
         }
     }
 
+    /// The file that it is, where it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File(path) => Some(path),
+            Origin::Memory(_) | Origin::StandardInput => None,
+        }
+    }
+
     /// Whether it can be opened as often as one likes, always with the same octets.
     #[must_use]
     pub fn is_lasting(&self) -> bool {

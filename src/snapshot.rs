@@ -62,6 +62,7 @@ pub use listing::SocketListing;
 pub use log::{LogKind, LogLine, LogTime};
 pub use ping::{PingSeries, PingTool, Probe, ProbeOutcome};
 pub use reader::{Reader, Section, SkippedLines, Snapshot};
+pub use socket::Host as HostName;
 pub use socket::{Endpoint, Port, Process, Sink, SocketRow, Timer, TimerKind};
 pub use state::{StateCounts, TcpState};
 

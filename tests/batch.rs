@@ -194,6 +194,20 @@ fn only_what_is_new_since_the_baseline_fails() {
 }
 
 #[test]
+fn redacted_batches_name_nobody() {
+    let home = folder();
+    cases(home.path(), &[("in/customer-a", "a_recycle_on_snat.pcap"), ("in/customer-b", "tw_reuse_sa_ts1.pcap")]);
+    fs::write(home.path().join("in/customer-b/broken.zip"), b"PK\x03\x04 broken").unwrap();
+    runs(home.path(), 0, &["batch", "in", "--redact", "--format", "json,md,junit,sarif,github,jsonl"]);
+    for (name, bytes) in tree(&home.path().join("lastack-batch")) {
+        let told = text(&bytes);
+        for secret in ["customer", "192.0.2.10", "a_recycle_on_snat"] {
+            assert!(!told.contains(secret) && !name.contains(secret), "{name} names {secret}");
+        }
+    }
+}
+
+#[test]
 fn a_folder_of_somebody_else_is_left_alone() {
     let home = folder();
     cases(home.path(), &CASES[..1]);
@@ -215,6 +229,7 @@ fn killed_fifty_times_it_ends_as_if_it_never_was() {
     killed(50, 2026);
 }
 
+#[allow(clippy::disallowed_methods)] // How long a batch takes says when it can be killed.
 /// Kills a batch at moments that a seed chooses, each time in the state that the last one left, and lets the next one end.
 fn killed(times: u32, seed: u64) {
     let home = folder();
@@ -236,7 +251,7 @@ fn killed(times: u32, seed: u64) {
         // A linear congruential generator is random enough for moments.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut child = batch("out").spawn().unwrap();
-        std::thread::sleep(takes.mul_f64((random >> 33) as f64 / f64::from(u32::MAX >> 1)));
+        std::thread::sleep(takes.mul_f64(0.9 * (random >> 33) as f64 / f64::from(u32::MAX >> 1)));
         child.kill().unwrap();
         let ended = child.wait().unwrap();
         interrupted += u32::from(!ended.success());
@@ -251,7 +266,7 @@ fn killed(times: u32, seed: u64) {
     assert!(batch("out").status().unwrap().success());
     assert!(expected == tree(&home.path().join("out")), "after {interrupted} interruptions");
     println!("{interrupted} of {times} interrupted, {} compared", resumed + 1);
-    assert!(interrupted * 2 >= times, "only {interrupted} of {times} were interrupted");
+    assert!(interrupted * 4 >= times, "only {interrupted} of {times} were interrupted");
 }
 
 #[cfg(unix)]

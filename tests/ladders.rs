@@ -16,7 +16,7 @@ fn ladders(capture: &str) -> Vec<(String, Ladder)> {
     assert!(errors.is_empty());
     let thresholds = Thresholds::default();
     let case = Case::new(&evidence, &thresholds);
-    let again = |wanted: &[ingest::Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted);
+    let again = |wanted: &[ingest::Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted, None);
     let material = Material::with_packets(&case, run_all(&case), true, &again);
     let drawn = material.charts.into_iter().filter_map(|(entry, Chart { picture, .. })| match picture {
         Picture::Ladder(ladder) => Some((entry.finding.unwrap(), ladder)),
@@ -43,7 +43,7 @@ fn packed_files_are_read_again_and_standard_input_is_not() {
         vec![input::Source { name: "-".to_owned(), origin: input::Origin::StandardInput, named: true }];
     let thresholds = Thresholds::default();
     let case = Case::new(&evidence, &thresholds);
-    let again = |wanted: &[ingest::Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted);
+    let again = |wanted: &[ingest::Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted, None);
     let material = Material::with_packets(&case, run_all(&case), true, &again);
     assert!(material.charts.iter().all(|(_, chart)| !matches!(chart.picture, Picture::Ladder(_))));
 }

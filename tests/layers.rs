@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module may use those on its left. `lib` and `main` tie them together and use what they like.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "time",
     "error",
     "input",
@@ -14,6 +14,7 @@ const ORDER: [&str; 13] = [
     "snapshot",
     "ingest",
     "evidence",
+    "redact",
     "diagnosis",
     "report",
     "analysis",

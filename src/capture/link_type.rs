@@ -9,6 +9,9 @@ impl LinkType {
     /// IEEE 802.3 Ethernet.
     pub const ETHERNET: Self = Self(1);
 
+    /// An IP datagram without anything ahead of it.
+    pub const RAW: Self = Self(101);
+
     /// What is supported, with the names that the report uses; one bit each in this order.
     pub const ALL: [(u16, &'static str); 30] = [
         (1, "ethernet"),

@@ -10,7 +10,7 @@ use pcap_parser::pcapng::{
     parse_interfacestatisticsblock_be, parse_interfacestatisticsblock_le,
 };
 
-use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
+use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked, excerpt};
 use crate::time::Time;
 
 /// The section and its interfaces, as known at one place of the file.
@@ -40,12 +40,13 @@ enum Resolution {
     Shift(u32),
 }
 
-const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE_DESCRIPTION: u32 = 1;
+pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
 const PACKET: u32 = 2;
-const SIMPLE_PACKET: u32 = 3;
-const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
+pub(super) const SIMPLE_PACKET: u32 = 3;
+pub(super) const NAME_RESOLUTION: u32 = 4;
+pub(super) const INTERFACE_STATISTICS: u32 = 5;
+pub(super) const ENHANCED_PACKET: u32 = 6;
 const JOURNAL_EXPORT: u32 = 9;
 const CUSTOM: u32 = 0xbad;
 const CUSTOM_UNCOPIED: u32 = 0x4000_0bad;
@@ -102,6 +103,7 @@ impl Pcapng {
             SIMPLE_PACKET => self.simple_packet(block, visit),
             PACKET => self.obsolete_packet(block, visit),
             INTERFACE_DESCRIPTION => self.interface(block, visit),
+            SECTION_HEADER => section(block, visit),
             INTERFACE_STATISTICS => self.statistics(block, visit),
             JOURNAL_EXPORT | CUSTOM | CUSTOM_UNCOPIED => visit.no_packet(),
             _ => {}
@@ -248,6 +250,16 @@ impl Pcapng {
     }
 }
 
+/// An excerpt's first section says what it was cut from.
+#[cold]
+fn section(block: &[u8], visit: &mut impl Visit) {
+    let said = memchr::memmem::find(block, excerpt::RECORDED.as_bytes());
+    let line = said.and_then(|place| block.get(place..)).and_then(|rest| rest.split(|octet| *octet == b'\n').next());
+    if let Some((from, until)) = line.and_then(|line| std::str::from_utf8(line).ok()).and_then(excerpt::recorded) {
+        visit.recorded(from, until);
+    }
+}
+
 /// Whether a section is big-endian, by its byte-order magic.
 fn section_order(magic: [u8; 4]) -> Option<bool> {
     match magic {
@@ -315,6 +327,7 @@ impl Format for Pcapng {
                 *self = before.unwrap_or_else(|| self.clone());
                 return Walked { place, stop: Some(Stop::Short { needed: length as usize }) };
             };
+            visit.block(self.big_endian, kind, block);
             self.block(kind, block, visit);
             place += length as usize;
         }

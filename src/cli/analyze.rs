@@ -2,20 +2,21 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::Context;
 
 use super::gate::Held;
-use super::output::{Folder, Stdout, complain};
-use super::{Analyze, Color, Status, batch, log, run};
+use super::output::{self, Folder, Stdout, complain};
+use super::run::Given;
+use super::{Analyze, Color, Status, batch, digest, evidence, log, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
-use crate::input;
 use crate::report::gate::{Gate, GateVerdict, Seen};
 use crate::report::model::Report;
 use crate::report::{FORMATS, Format, Material, Output, visible};
+use crate::segment::Replace;
 
 pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -26,20 +27,33 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     if options.gate.case.is_none() {
         held.tell_expired();
     }
-    let mut target = Target::open(&options.out, &formats)?;
-    let (evidence, mut status) = run::read(&options.inputs, options.each.supervised)?;
+    let mut target = Target::open(options, &formats)?;
+    let protection = &options.protection;
+    let given = Given::new(&options.inputs, options.evidence || protection.asks())?;
+    let redactor = redaction::of(protection, &given)?;
+    let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
+    let (evidence, mut status) = run::read(&options.inputs, &given, redactor.as_ref(), options.each.supervised)?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
     }
-    let thresholds = options.thresholds(&held.config);
+    let thresholds = options.thresholds(&held.config, redactor.as_ref());
     let case = Case::new(&evidence, &thresholds);
     let charts = formats.iter().any(|format| format.charts);
-    let (sources, _) = input::expand(&options.inputs.inputs);
-    let again = |wanted: &[Wanted]| ingest::look_again(&sources, &evidence.inputs, wanted);
+    let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace);
     log::line("judging", &format!("{} connections", evidence.connection_count()));
     let mut material = Material::with_packets(&case, run_all(&case), charts, &again);
+    if redactor.is_some() {
+        material.report.options.insert("redacted", true.into());
+    }
+    if protection.digest.is_some() {
+        digest::add(&mut material.report.inputs, &given.sources)?;
+    }
     if held.any {
         material.report.gate = Some(hold(&held, &material.report, options.gate.case.is_some()));
+    }
+    log::line("writing", &options.format.join(","));
+    if let (true, Target::Folder(folder)) = (options.evidence, &mut target) {
+        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, folder)?;
     }
     log::line("writing", &options.format.join(","));
     for format in &formats {
@@ -50,11 +64,13 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let written = target.finish()?;
     if formats.iter().any(|format| format.name == "github") && !on_stdout && options.gate.case.is_none() {
         // In the log of a job they become annotations.
-        print(&fs::read(options.out.join("annotations.txt")).context("cannot read the annotations back")?)?;
+        output::print(
+            &fs::read_to_string(options.out.join("annotations.txt")).context("cannot read the annotations back")?,
+        )?;
     }
     if !options.inputs.quiet && !on_stdout {
         let summary = summary(&material.report, &options.out.display().to_string(), &written, colours(options.color));
-        print(summary.as_bytes())?;
+        output::print(&summary)?;
     }
     let gate = material.report.gate.as_ref().is_some_and(|gate| gate.failing > 0);
     if status == Status::Fine && gate {
@@ -83,9 +99,12 @@ enum Target {
 }
 
 impl Target {
-    fn open(out: &Path, formats: &[&Format]) -> anyhow::Result<Self> {
-        if out.as_os_str() != "-" {
-            return Folder::open(out).map(Self::Folder);
+    fn open(options: &Analyze, formats: &[&Format]) -> anyhow::Result<Self> {
+        if options.out != Path::new("-") {
+            return Folder::open(&options.out).map(Self::Folder);
+        }
+        if options.evidence {
+            anyhow::bail!("--evidence writes several files, and standard output takes one");
         }
         match formats {
             [format] if format.name != "png" => Ok(Self::Stdout(Stdout)),
@@ -110,10 +129,6 @@ impl Target {
             Self::Stdout(_) => Ok(Vec::new()),
         }
     }
-}
-
-pub(super) fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    io::stdout().write_all(bytes).context("cannot write to standard output")
 }
 
 pub(super) fn named(name: &str) -> anyhow::Result<&'static Format> {

@@ -18,7 +18,7 @@ use clap::{ArgMatches, Args, ValueEnum};
 
 pub(super) use self::cases::Case;
 use self::state::{Batch, Finished, Outcome};
-use super::analyze::{colours, named, print};
+use super::analyze::{colours, named};
 use super::gate::Held;
 use super::progress::CaseProgress;
 use super::{Analyze, Status, interrupt, log, output};
@@ -58,7 +58,7 @@ pub(super) enum Split {
 const NOT_HANDED_ON: [&str; 13] =
     ["inputs", "out", "threads", "quiet", "log", "color", "format", "today", "case", "cases", "jobs", "memory", "each"];
 /// Options whose files count by what they say, and not by their names.
-const BY_CONTENT: [&str; 4] = ["fail_on", "baseline", "config", "no_config"];
+const BY_CONTENT: [&str; 5] = ["fail_on", "baseline", "config", "no_config", "redact_key"];
 
 pub(super) fn run(options: &Analyze, matches: &ArgMatches) -> anyhow::Result<Status> {
     for format in &options.format {
@@ -69,7 +69,8 @@ pub(super) fn run(options: &Analyze, matches: &ArgMatches) -> anyhow::Result<Sta
     }
     let held = options.gate.hold()?;
     held.tell_expired();
-    let (cases, notes) = cases::find(&options.inputs.inputs, options.each.cases)?;
+    let redacted = options.protection.redact || options.protection.redact_key.is_some();
+    let (cases, notes) = cases::find(&options.inputs.inputs, options.each.cases, redacted)?;
     notes.iter().for_each(|note| output::complain(note));
     if cases.is_empty() {
         return Ok(Status::Missing);
@@ -85,7 +86,7 @@ pub(super) fn run(options: &Analyze, matches: &ArgMatches) -> anyhow::Result<Sta
         ));
         return Ok(Status::Interrupted);
     };
-    let index = index(&cases, &outcomes, &held)?;
+    let index = index(&cases, &outcomes, &held, redacted)?;
     index.write(&mut batch.output()).context("cannot write the index")?;
     batch.close(&cases)?;
     tell(options, &held, &index)?;
@@ -110,7 +111,8 @@ impl<'a> HandedOn<'a> {
         }
         arguments.push(format!("--format={}", formats.join(",")).into());
         let version = (env!("CARGO_PKG_VERSION"), env!("LASTACK_BUILT_FROM"));
-        let made_of = format!("{version:?} {arguments:?} {:?}", held.config);
+        let key = options.protection.redact_key.as_ref().map(std::fs::read).and_then(Result::ok);
+        let made_of = format!("{version:?} {arguments:?} {:?} {key:?}", held.config);
         arguments.extend(given(matches, |id| !BY_CONTENT.contains(&id)));
         arguments.push(format!("--today={}", options.gate.today.clone().unwrap_or_else(log::today)).into());
         Self { arguments, made_of, held }
@@ -192,10 +194,16 @@ fn outcomes(
     Ok(if supervisor.is_stopping() { None } else { outcomes.into_iter().collect() })
 }
 
-fn index(cases: &[Case], outcomes: &[Outcome], held: &Held) -> anyhow::Result<Index> {
+/// With `redacted`, messages only say how many they were: they name files and folders.
+fn index(cases: &[Case], outcomes: &[Outcome], held: &Held, redacted: bool) -> anyhow::Result<Index> {
+    let shown = |messages: &[String]| match messages.len() {
+        0 => Vec::new(),
+        many if redacted => vec![format!("{many} messages, left out because names are redacted")],
+        _ => messages.to_vec(),
+    };
     let folders: Vec<String> = cases.iter().map(|case| format!("cases/{}", case.folder)).collect();
     let told = |((case, outcome), folder): ((&'_ Case, &'_ Outcome), &'_ String)| {
-        (case.name.clone(), folder.clone(), outcome.messages().to_vec())
+        (case.name.clone(), folder.clone(), shown(outcome.messages()))
     };
     let told: Vec<_> = cases.iter().zip(outcomes).zip(&folders).map(told).collect();
     let entries: Vec<index::Outcome<'_>> = told
@@ -216,13 +224,13 @@ fn tell(options: &Analyze, held: &Held, index: &Index) -> anyhow::Result<()> {
     if options.format.iter().any(|format| format == "github") {
         for case in index.cases.iter().filter(|case| case.verdict < CaseVerdict::Empty) {
             let path = options.out.join(&case.folder).join("annotations.txt");
-            print(&std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?)?;
+            output::print(&std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?)?;
         }
     }
     if options.inputs.quiet {
         return Ok(());
     }
-    print(words::summary(index, &options.out.display().to_string(), colours(options.color)).as_bytes())
+    output::print(&words::summary(index, &options.out.display().to_string(), colours(options.color)))
 }
 
 fn status(cases: &[Case], outcomes: &[Outcome], index: &Index) -> Status {

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::analyze::{colours, print};
+use super::analyze::colours;
 use super::gate::{FailOn, read_past};
+use super::output::print;
 use super::{Color, Status};
 use crate::diagnosis::Severity;
 use crate::report::gate::{Seen, seen};
@@ -57,8 +58,8 @@ pub(super) fn run(options: &Diff) -> anyhow::Result<Status> {
     let changes = changes(&old, &new);
     if !options.quiet {
         match options.format {
-            DiffFormat::Text => print(text(&changes, colours(options.color)).as_bytes())?,
-            DiffFormat::Json => print(format!("{:#}\n", json(&changes)).as_bytes())?,
+            DiffFormat::Text => print(&text(&changes, colours(options.color)))?,
+            DiffFormat::Json => print(&format!("{:#}\n", json(&changes)))?,
         }
     }
     let fails = |change: &Change<'_>| {

@@ -25,7 +25,7 @@ pub(super) struct Folder {
 }
 
 /// Names of the files that reports consist of; a folder that holds anything else is somebody's.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "report.json",
     "report.html",
     "report.md",
@@ -35,6 +35,7 @@ const OURS: [&str; 9] = [
     "junit.xml",
     "report.sarif",
     "annotations.txt",
+    "evidence",
 ];
 
 /// What the name of a file ends with until it is whole.
@@ -61,8 +62,8 @@ impl Folder {
             moved.with_context(|| format!("cannot move {} to its place", place.display()))?;
             log::line("written", &place.display().to_string());
         }
-        let charts = self.path.join("charts");
-        for (folder, prefix) in [(&self.path, ""), (&charts, "charts/")] {
+        let (charts, evidence) = (self.path.join("charts"), self.path.join("evidence"));
+        for (folder, prefix) in [(&self.path, ""), (&charts, "charts/"), (&evidence, "evidence/")] {
             let Ok(entries) = fs::read_dir(folder) else { continue };
             for entry in entries.flatten() {
                 let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
@@ -72,8 +73,8 @@ impl Folder {
                 }
             }
         }
-        // An empty folder of charts is nobody's loss; one that is not empty stays.
-        let _ = fs::remove_dir(charts);
+        // An empty folder is nobody's loss; one that is not empty stays.
+        let _ = (fs::remove_dir(charts), fs::remove_dir(evidence));
         self.made = false;
         Ok(written)
     }
@@ -101,7 +102,7 @@ impl Drop for Folder {
             interrupt::done(&beside);
         }
         // Only an empty folder goes: an earlier report's charts, and folders that were there, stay.
-        let _ = fs::remove_dir(self.path.join("charts"));
+        let _ = (fs::remove_dir(self.path.join("charts")), fs::remove_dir(self.path.join("evidence")));
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }
@@ -171,6 +172,11 @@ pub(super) fn whole(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> io::Re
     }
     interrupt::done(&beside(path));
     moved
+}
+
+/// Prints a summary on standard output.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
 /// Writes to a file, or to standard output.

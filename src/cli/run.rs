@@ -1,46 +1,118 @@
 //! Reading inputs on behalf of a command: progress while it lasts, messages for what gave nothing.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
 
 use anyhow::Context;
+use tempfile::NamedTempFile;
 
 use super::progress::Progress;
 use super::{Inputs, Status, log, output};
+use crate::error::Error;
 use crate::evidence::Evidence;
+use crate::input::{Origin, Source};
+use crate::redact::{Redactor, rename};
 use crate::{ingest, input};
 
+/// What a command was given to read.
+pub(super) struct Given {
+    pub(super) sources: Vec<Source>,
+    errors: Vec<Error>,
+    /// Where standard input was kept.
+    _kept: Option<NamedTempFile>,
+}
+
+impl Given {
+    /// Lists the inputs. Where they are to be opened `again`, standard input is kept in a file until the command ends.
+    pub(super) fn new(inputs: &Inputs, again: bool) -> anyhow::Result<Self> {
+        let (mut sources, errors) = input::expand(&inputs.inputs);
+        let mut kept = None;
+        let standard = |source: &&mut Source| again && matches!(source.origin, Origin::StandardInput);
+        if let Some(source) = sources.iter_mut().find(standard) {
+            let mut file = NamedTempFile::new().context("cannot make a temporary file for standard input")?;
+            std::io::copy(&mut std::io::stdin().lock(), &mut file).context("cannot keep standard input")?;
+            source.origin = Origin::File(file.path().to_owned());
+            kept = Some(file);
+        }
+        Ok(Self { sources, errors, _kept: kept })
+    }
+
+    /// The octets of all inputs that are files, one behind the other.
+    pub(super) fn octets(&self) -> impl Read {
+        let paths: Vec<PathBuf> = self.sources.iter().filter_map(|source| source.path().map(PathBuf::from)).collect();
+        Joined { paths: paths.into_iter(), open: None }
+    }
+}
+
+/// Files one behind the other, each opened when its turn comes; one that cannot be opened has nothing.
+struct Joined {
+    paths: std::vec::IntoIter<PathBuf>,
+    open: Option<File>,
+}
+
+impl Read for Joined {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            if let Some(file) = &mut self.open {
+                match file.read(into)? {
+                    0 => self.open = None,
+                    length => return Ok(length),
+                }
+            }
+            let Some(path) = self.paths.next() else { return Ok(0) };
+            self.open = File::open(path).ok();
+        }
+    }
+}
+
 /// Reads all inputs; the status says whether one that was named gave nothing.
-pub(super) fn read(inputs: &Inputs, supervised: bool) -> anyhow::Result<(Evidence, Status)> {
+pub(super) fn read(
+    inputs: &Inputs,
+    given: &Given,
+    redactor: Option<&Redactor>,
+    supervised: bool,
+) -> anyhow::Result<(Evidence, Status)> {
     if let Some(file) = &inputs.log {
         log::begin(file)?;
     }
-    let (sources, mut errors) = input::expand(&inputs.inputs);
+    let sources = &given.sources;
+    let mut errors: Vec<String> = given.errors.iter().map(ToString::to_string).collect();
+    let unread = |errors: &[Error]| errors.iter().any(|error| matches!(error, Error::Io { .. }));
     log::line("reading", &format!("{} files", sources.len()));
-    let progress = Progress::new(&sources, inputs.quiet, supervised);
+    let progress = Progress::new(sources, inputs.quiet, supervised);
     let how = ingest::How { part: inputs.part.filter(), separate: inputs.separate };
-    let reading =
-        ingest::read_as(&sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
+    let mut reading =
+        ingest::read_as(sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
     reading.inputs.iter().for_each(log_input);
-    errors.extend(reading.errors);
+    let failed = unread(&given.errors) || unread(&reading.errors);
+    errors.extend(reading.errors.iter().map(ToString::to_string));
     for argument in &inputs.inputs {
         let read = reading.inputs.iter().filter(|input| !matches!(input.kind, ingest::Kind::Other));
         let inside = read.filter(|input| std::path::Path::new(&input.name).starts_with(argument)).count();
         if argument.is_dir()
             && inside == 0
-            && !errors.iter().any(|error| error.input() == argument.display().to_string())
+            && !reading.errors.iter().chain(&given.errors).any(|error| error.input() == argument.display().to_string())
         {
-            errors.push(crate::error::Error::Unrecognised {
+            let error = Error::Unrecognised {
                 input: argument.display().to_string(),
                 found: "a folder in which nothing is recognised".to_owned(),
                 expected: input::EXPECTED,
-            });
+            };
+            errors.push(error.to_string());
         }
     }
     for error in &errors {
-        output::complain(&error.to_string());
+        output::complain(error);
     }
-    let evidence = Evidence::new(reading.inputs, reading.parts);
+    if let Some(redactor) = redactor {
+        redactor.reading(&mut reading);
+    }
+    let mut evidence = Evidence::new(reading.inputs, reading.parts);
+    if let Some(redactor) = redactor {
+        rename(&mut evidence, redactor);
+    }
     for input in &evidence.inputs {
         input.notes.iter().for_each(|note| output::complain(&format!("{}: {note}", input.name)));
     }
@@ -50,7 +122,7 @@ pub(super) fn read(inputs: &Inputs, supervised: bool) -> anyhow::Result<(Evidenc
         }
     }
     let nothing = evidence.points.is_empty() && evidence.hosts.is_empty();
-    if supervised && nothing && errors.iter().all(|error| matches!(error, crate::error::Error::Unrecognised { .. })) {
+    if supervised && nothing && !failed {
         // The batch tells an empty case from one that failed.
         let _ = writeln!(io::stdout(), "nothing");
     }

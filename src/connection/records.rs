@@ -44,6 +44,10 @@ impl Records {
         }
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.chunks.iter_mut().flatten()
+    }
+
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Record> {
         Iter { chunks: self.chunks.iter(), chunk: [].iter(), left: self.length }
     }

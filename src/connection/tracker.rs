@@ -5,6 +5,8 @@
 //! connection takes the short way (`plain`); SYN, FIN, RST, ICMP errors and everything around them the long
 //! one, one function an event.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::copies::{Ahead, Copies, Recent};
 use super::holes::Holes;
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
@@ -292,6 +294,23 @@ fn resolve(segment: &Segment, batch: &ShardBatch, tunnels: &[u32]) -> Wide {
 }
 
 impl Tracked {
+    /// Replaces all addresses, one by one; IPv4 as IPv4-mapped, and as such again.
+    pub fn map_addresses(&mut self, map: &dyn Fn([u8; 16]) -> [u8; 16]) {
+        let v4 = |address: u32| match Ipv6Addr::from(map(Ipv4Addr::from(address).to_ipv6_mapped().octets()))
+            .to_ipv4_mapped()
+        {
+            Some(mapped) => u32::from(mapped),
+            None => address,
+        };
+        for record in self.records.iter_mut().filter(|record| !record.state.has(State::WIDE)) {
+            record.addresses = record.addresses.map(v4);
+        }
+        for pair in &mut self.wide {
+            pair.addresses = pair.addresses.map(map);
+        }
+        self.tunnels.iter_mut().for_each(|tunnel| tunnel.map_addresses(map));
+    }
+
     /// Which side of the record sent the segment; `None` where it is another socket pair's.
     #[inline]
     fn side_of(&self, index: u32, seen: &Seen<'_>) -> Option<Side> {

@@ -31,6 +31,8 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
     let many_signs = overflow.ignored + overflow.aborted >= 10;
     let confidence = if many_signs && service.either() == 0 { Confidence::High } else { Confidence::Medium };
     let mut finding = service.finding(&RULE, Severity::Critical, confidence);
+    // The queue is that of all clients, and what it did to the others is counted.
+    finding.selector.subject.client_ip = None;
     finding.title = format!(
         "{} drops SYNs of {} because a listen queue is full: {} unanswered, {} failed",
         service.server,

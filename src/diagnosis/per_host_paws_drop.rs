@@ -79,6 +79,8 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFa
     let (dropped, either) = (service.of(Cause::PawsDrop).count() as u64, service.either());
     let failed = service.failed_attempts(|cause| matches!(cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
     let mut finding = service.finding(&RULE, Severity::Critical, confidence(case, service, chance, host));
+    // Closes on any port of the server teach it timestamps.
+    finding.selector.subject.server_port = None;
     let count = if dropped > 0 { plural(dropped, "SYN") } else { format!("up to {}", plural(either, "SYN")) };
     finding.title = format!(
         "{} drops SYNs of {} by the per-host timestamp check: {count} unanswered, {} failed",

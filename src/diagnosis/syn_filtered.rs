@@ -28,7 +28,7 @@ fn never_heard(case: &Case<'_>, service: &Service) -> bool {
         .tally
         .services
         .iter()
-        .any(|((_, server), counts)| server.ip == service.server.ip && counts.opened + counts.refused > 0);
+        .any(|(ends, counts)| ends.server.ip == service.server.ip && counts.opened + counts.refused > 0);
     service.tally.answered == 0 && service.attempts >= FEWEST && !heard
 }
 
@@ -55,6 +55,8 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
     let by_port = matches!(pattern.kind, Kind::SourcePorts(..) | Kind::SocketPairs);
     let confidence = if by_port && service.either() == 0 { Confidence::High } else { Confidence::Medium };
     let mut finding = service.finding(&RULE, Severity::Critical, confidence);
+    // That others are answered shows the pattern.
+    finding.selector.subject.client_ip = None;
     let what = match pattern.kind {
         Kind::SourcePorts(low, high) => format!("source ports {low} to {high}"),
         Kind::SocketPairs => "certain socket pairs".to_owned(),

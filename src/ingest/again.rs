@@ -3,17 +3,14 @@
 //! Pictures of single connections need them. Only regular files named or found in folders are read again, and only
 //! their beginnings: standard input is gone, and nobody waits for a second pass over everything.
 
-use std::fs::File;
-use std::io::Read;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{BLOCK, Input, Kind};
-use crate::capture::pcap::{HEADER, Pcap};
-use crate::capture::pcapng::Pcapng;
-use crate::capture::{Format, Stop};
+use super::walk::{self, Pieces};
+use super::{Input, Kind};
+use crate::capture::{Format, Walked};
 use crate::connection::Socket;
-use crate::input::{Opened, Origin, Source};
-use crate::segment::{Batch, Decoder, Marks, PairHasher, Segment, ShardBatch};
+use crate::input::{Origin, Source};
+use crate::segment::{Batch, Decoder, Marks, PairHasher, Replace, Segment, ShardBatch};
 
 /// A connection that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,24 +39,34 @@ const MOST: u64 = 256 << 20;
 /// Segments of one connection that are kept.
 const ROWS: usize = 4096;
 
-/// The segments of each connection that is wanted, in frame order; none where they cannot be read again.
+/// The segments of each connection that is wanted, in frame order; none where they cannot be read again. With
+/// `replace`, the ends that are wanted are those that took the place of the capture's.
 #[must_use]
-pub fn look_again(sources: &[Source], inputs: &[Input], wanted: &[Wanted]) -> Vec<Vec<Row>> {
+pub fn look_again(
+    sources: &[Source],
+    inputs: &[Input],
+    wanted: &[Wanted],
+    replace: Option<&dyn Replace>,
+) -> Vec<Vec<Row>> {
     let mut rows = vec![Vec::new(); wanted.len()];
     for input in inputs {
         let Kind::Capture(capture) = &input.kind else { continue };
         let end = capture.base.saturating_add(capture.frames.packets);
         let inside = |one: &Wanted| one.point == capture.point && one.frames.0 < end && one.frames.1 >= capture.base;
-        let source = sources.iter().find(|source| source.name == input.name);
+        let source = sources.iter().find(|source| source.name == input.opened_as);
         let source = source.filter(|source| matches!(source.origin, Origin::File(_)));
         let (Some(source), Some(until)) =
             (source, wanted.iter().filter(|one| inside(one)).map(|one| one.frames.1).max())
         else {
             continue;
         };
-        let mut search = Search { wanted, point: capture.point, next: capture.base, until, rows: &mut rows };
+        let (octets, batch) = (0, Batch::default());
+        let mut search =
+            Search { wanted, point: capture.point, next: capture.base, until, octets, batch, replace, rows: &mut rows };
         // What cannot be read again has no picture; the first pass has told why.
-        let _ = search.source(source);
+        if let Some((head, mut reader)) = walk::open(source, &input.opened_as) {
+            walk::walk(head, &mut reader, &mut search);
+        }
     }
     rows
 }
@@ -71,53 +78,28 @@ struct Search<'a> {
     next: u64,
     /// The last frame that is wanted.
     until: u64,
+    /// Octets walked.
+    octets: u64,
+    batch: Batch,
+    replace: Option<&'a dyn Replace>,
     rows: &'a mut Vec<Vec<Row>>,
 }
 
+impl Pieces for Search<'_> {
+    fn piece<F: Format>(&mut self, format: &mut F, bytes: &[u8], start: usize) -> Option<Walked> {
+        if self.next > self.until || self.octets > MOST {
+            return None;
+        }
+        let (hasher, mut batch) = (PairHasher::default(), std::mem::take(&mut self.batch));
+        let walked = format.walk(bytes, start, bytes.len(), &mut Decoder::new(&hasher, &mut batch));
+        self.octets = self.octets.saturating_add(walked.place.saturating_sub(start) as u64);
+        self.take(&batch);
+        self.batch = batch;
+        Some(walked)
+    }
+}
+
 impl Search<'_> {
-    fn source(&mut self, source: &Source) -> Option<()> {
-        let (head, mut reader): (Vec<u8>, Box<dyn Read + Send>) = match source.open().ok()? {
-            Opened::Plain { mut file, .. } => {
-                let head = begin(&mut file).ok()?;
-                (head, Box::new(file))
-            }
-            Opened::Stream { head, reader } => (head, reader),
-            // Members of archives are read once.
-            Opened::Archive(_) => return None,
-        };
-        if let Some(pcap) = Pcap::open(&head) {
-            self.records(pcap, head, HEADER, &mut reader);
-        } else if let Some(pcapng) = Pcapng::open(&head) {
-            self.records(pcapng, head, 0, &mut reader);
-        }
-        Some(())
-    }
-
-    fn records<F: Format>(&mut self, mut format: F, mut bytes: Vec<u8>, mut start: usize, reader: &mut impl Read) {
-        let (hasher, mut batch) = (PairHasher::default(), Batch::default());
-        let (mut octets, mut wanted) = (0_u64, BLOCK);
-        while self.next <= self.until && octets < MOST {
-            let before = bytes.len();
-            let room = wanted.saturating_sub(before).max(1) as u64;
-            let failed = reader.by_ref().take(room).read_to_end(&mut bytes).is_err();
-            let got = (bytes.len() - before) as u64;
-            octets = octets.saturating_add(got);
-            let limit = bytes.len();
-            let walked = format.walk(&bytes, start, limit, &mut Decoder::new(&hasher, &mut batch));
-            self.take(&batch);
-            bytes.drain(..walked.place.min(limit));
-            start = 0;
-            wanted = match walked.stop {
-                Some(Stop::Damaged { .. }) => return,
-                Some(Stop::Short { needed }) => BLOCK.max(needed),
-                None => BLOCK,
-            };
-            if failed || got < room {
-                return;
-            }
-        }
-    }
-
     /// Keeps what is wanted of a block.
     fn take(&mut self, batch: &Batch) {
         let first_new: Vec<usize> = self.rows.iter().map(Vec::len).collect();
@@ -145,7 +127,7 @@ impl Search<'_> {
             if ports != (client.port, server.port) && ports != (server.port, client.port) {
                 continue;
             }
-            let (src, dst) = addresses(shard, segment);
+            let (src, dst) = addresses(shard, segment, self.replace);
             let ends = (Socket { ip: src, port: ports.0 }, Socket { ip: dst, port: ports.1 });
             let from_client = ends == (client, server);
             if from_client || ends == (server, client) {
@@ -155,19 +137,13 @@ impl Search<'_> {
     }
 }
 
-fn addresses(shard: &ShardBatch, segment: &Segment) -> (IpAddr, IpAddr) {
-    if segment.marks.has(Marks::WIDE) {
-        let wide = shard.wides.get(segment.src as usize).copied().unwrap_or_default();
-        return (Ipv6Addr::from(wide.src).to_canonical(), Ipv6Addr::from(wide.dst).to_canonical());
-    }
-    (IpAddr::V4(segment.src.into()), IpAddr::V4(segment.dst.into()))
-}
-
-/// The first octets of a file, from its beginning.
-fn begin(file: &mut File) -> std::io::Result<Vec<u8>> {
-    use std::io::Seek;
-    file.rewind()?;
-    let mut head = Vec::new();
-    file.by_ref().take(64).read_to_end(&mut head)?;
-    Ok(head)
+fn addresses(shard: &ShardBatch, segment: &Segment, replace: Option<&dyn Replace>) -> (IpAddr, IpAddr) {
+    let wide = || shard.wides.get(segment.src as usize).copied().unwrap_or_default();
+    let narrow = |address: u32| Ipv4Addr::from(address).to_ipv6_mapped().octets();
+    let ends = match segment.marks.has(Marks::WIDE) {
+        true => [wide().src, wide().dst],
+        false => [narrow(segment.src), narrow(segment.dst)],
+    };
+    let [src, dst] = replace.map_or(ends, |replace| ends.map(|octets| replace.address(octets)));
+    (Ipv6Addr::from(src).to_canonical(), Ipv6Addr::from(dst).to_canonical())
 }

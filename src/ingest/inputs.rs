@@ -20,8 +20,10 @@ use crate::segment::Filter;
 /// One input and what it came to.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// As given.
+    /// As given, unless that is redacted.
     pub name: String,
+    /// As given: to open it once more, and for no other eyes.
+    pub opened_as: String,
     /// What it is.
     pub kind: Kind,
     /// Its length; of compressed inputs, that of what was unpacked.
@@ -391,7 +393,7 @@ impl<'a> Reader<'a> {
 
     /// Lists an input and gives its number.
     fn add(&mut self, name: &str, kind: Kind, bytes: u64) -> usize {
-        self.inputs.push(Input { name: name.to_owned(), kind, bytes, notes: Vec::new() });
+        self.inputs.push(Input { name: name.to_owned(), opened_as: name.to_owned(), kind, bytes, notes: Vec::new() });
         self.inputs.len() - 1
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::closing;
 use super::model::{CaptureFacts, Client, Input, Link, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
@@ -24,7 +24,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
     let evidence = case.evidence;
     let hosts = super::hosts::hosts(case, &verdict.found);
     Report {
-        schema: "lastack-report/1",
+        schema: super::model::SCHEMA,
         tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
         options: options(case),
         inputs: inputs(evidence),
@@ -88,8 +88,8 @@ fn totals(evidence: &Evidence) -> Totals {
 
 fn clients(evidence: &Evidence) -> Vec<Client> {
     let mut sums: HashMap<IpAddr, Counts> = HashMap::new();
-    for ((client, _), counts) in &evidence.tally.services {
-        sums.entry(*client).or_default().add(counts);
+    for (ends, counts) in &evidence.tally.services {
+        sums.entry(ends.client).or_default().add(counts);
     }
     let one = |(ip, counts): (IpAddr, Counts)| Client {
         ip,
@@ -109,16 +109,16 @@ fn clients(evidence: &Evidence) -> Vec<Client> {
 }
 
 fn services(evidence: &Evidence) -> Vec<Service> {
-    let mut sums: HashMap<Socket, (u64, Counts)> = HashMap::new();
-    for ((_, server), counts) in &evidence.tally.services {
-        let (clients, sum) = sums.entry(*server).or_default();
-        *clients += 1;
+    let mut sums: HashMap<Socket, (HashSet<IpAddr>, Counts)> = HashMap::new();
+    for (ends, counts) in &evidence.tally.services {
+        let (clients, sum) = sums.entry(ends.server).or_default();
+        clients.insert(ends.client);
         sum.add(counts);
     }
-    let one = |(server, (clients, counts)): (Socket, (u64, Counts))| Service {
+    let one = |(server, (clients, counts)): (Socket, (HashSet<IpAddr>, Counts))| Service {
         ip: server.ip,
         port: server.port,
-        clients,
+        clients: clients.len() as u64,
         connections: counts.connections,
         attempts: counts.attempts,
         attempts_unanswered: counts.unanswered,
@@ -212,16 +212,20 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
 }
 
 fn points(evidence: &Evidence) -> Vec<Point> {
-    let one = |(number, point): (u16, &crate::evidence::Point)| Point {
-        id: format!("p{}", number + 1),
-        inputs: point.inputs.iter().map(|input| format!("i{}", input + 1)).collect(),
-        first_packet: (point.first_at != Time::MAX).then_some(point.first_at),
-        last_packet: (point.last_at != Time::MIN).then_some(point.last_at),
-        connections: evidence.tally.by_point.get(&number).copied().unwrap_or(0),
+    let one = |(number, point): (u16, &crate::evidence::Point)| {
+        let frames = || point.inputs.iter().filter_map(|input| Some(&evidence.capture(*input)?.frames));
+        let packets = frames().map(|frames| frames.packets).sum();
+        Point {
+            id: format!("p{}", number + 1),
+            inputs: point.inputs.iter().map(|input| format!("i{}", input + 1)).collect(),
+            first_packet: some(frames().map(|frames| frames.first_at).min().unwrap_or(Time::MAX), packets),
+            last_packet: some(frames().map(|frames| frames.last_at).max().unwrap_or(Time::MIN), packets),
+            connections: evidence.tally.by_point.get(&number).copied().unwrap_or(0),
+        }
     };
     (0..).zip(&evidence.points).map(one).collect()
 }
 
 fn some(at: Time, packets: u64) -> Option<Time> {
-    (packets > 0).then_some(at)
+    (packets > 0 && at != Time::MAX && at != Time::MIN).then_some(at)
 }

@@ -12,6 +12,9 @@ use super::gate::Gate;
 use crate::diagnosis::{Finding, NotJudged};
 use crate::time::Time;
 
+/// The schema of a report, which its field `schema` names.
+pub const SCHEMA: &str = "lastack-report/1";
+
 /// All that a report says.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Report {

@@ -13,7 +13,9 @@
 
 use std::net::IpAddr;
 
-use super::{Flags, Marks, Segment, ip};
+use super::full::{self, Found};
+use super::{Flags, Marks, Replace, Segment, ip};
+use crate::capture::LinkType;
 use crate::time::Time;
 
 /// What of a capture is looked at.
@@ -40,18 +42,30 @@ pub(super) struct Shown {
     pub ports: Option<[u16; 2]>,
     /// Control bits, where it is a TCP segment.
     pub flags: Option<Flags>,
+    /// It is a part of a datagram: its ports may stand in another one.
+    pub fragment: bool,
 }
 
 impl Shown {
     /// A segment, or an ICMP error by the segment that it quotes.
     pub fn of(segment: &Segment, addresses: [[u8; 16]; 2]) -> Self {
         let flags = (!segment.marks.has(Marks::ICMP_ERROR)).then_some(segment.flags);
-        Self { addresses, ports: Some([segment.src_port, segment.dst_port]), flags }
+        Self { addresses, ports: Some([segment.src_port, segment.dst_port]), flags, fragment: false }
     }
 
     /// A packet without ports.
     pub const fn bare(addresses: [[u8; 16]; 2]) -> Self {
-        Self { addresses, ports: None, flags: None }
+        Self { addresses, ports: None, flags: None, fragment: false }
+    }
+
+    /// What a frame holds; nothing where it is neither TCP nor ICMP.
+    fn decoded(link: LinkType, bytes: &[u8], original: u32) -> Option<Self> {
+        Some(match full::decode(link, bytes, original) {
+            Found::Segment { segment, src, dst, .. } => Self::of(&segment, [src, dst]),
+            Found::Echo(echo) => Self::bare([echo.src, echo.dst]),
+            Found::Fragment(part) => Self { fragment: true, ..Self::bare([part.src, part.dst]) },
+            Found::Nothing(_) => return None,
+        })
     }
 
     fn is_v4(&self) -> bool {
@@ -146,6 +160,33 @@ impl Filter {
         self.expression.as_ref().is_some_and(Expression::takes_apart)
     }
 
+    /// Whether it keeps a frame by itself. Of a datagram in fragments all parts between its hosts are kept, since only
+    /// the first one tells ports. With `replace`, its addresses are those that take the place of the frame's own.
+    #[must_use]
+    pub fn keeps_frame(
+        &self,
+        at: Time,
+        link: LinkType,
+        bytes: &[u8],
+        original: u32,
+        replace: Option<&dyn Replace>,
+    ) -> bool {
+        let shown = || {
+            let mut shown = Shown::decoded(link, bytes, original)?;
+            if let Some(replace) = replace {
+                shown.addresses = shown.addresses.map(|octets| replace.address(octets));
+            }
+            Some(shown)
+        };
+        self.covers(at) && (self.expression.is_none() || shown().is_some_and(|shown| self.keeps(&shown)))
+    }
+
+    /// The same filter, with nothing said of the options that made it.
+    #[must_use]
+    pub fn in_other_words(&self, words: &str) -> Self {
+        Self { words: vec![words.to_owned()], ..self.clone() }
+    }
+
     /// Whether a time lies in the interval.
     pub(super) fn covers(&self, at: Time) -> bool {
         self.between.is_none_or(|(from, until)| at >= from && at <= until)
@@ -164,7 +205,7 @@ impl Expression {
             Self::Not(factor) => !factor.holds(shown),
             Self::Net { end, address, bits } => end.of(shown.addresses, |own| shares(own, address, *bits)),
             Self::Ports { end, from, until } => {
-                shown.ports.is_some_and(|ports| end.of(ports, |port| (*from..=*until).contains(port)))
+                shown.ports.map_or(shown.fragment, |ports| end.of(ports, |port| (*from..=*until).contains(port)))
             }
             Self::Flag(flag) => shown.flags.is_some_and(|flags| flags.has(*flag)),
             Self::Tcp => shown.flags.is_some(),
@@ -351,7 +392,12 @@ mod tests {
 
     fn shown(source: &str, from: u16, destination: &str, to: u16, flags: u8) -> Shown {
         let octets = |text: &str| octets(text.parse().unwrap());
-        Shown { addresses: [octets(source), octets(destination)], ports: Some([from, to]), flags: Some(Flags(flags)) }
+        Shown {
+            addresses: [octets(source), octets(destination)],
+            ports: Some([from, to]),
+            flags: Some(Flags(flags)),
+            fragment: false,
+        }
     }
 
     #[test]

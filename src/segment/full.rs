@@ -42,11 +42,19 @@ const DEEPEST: usize = 24;
 
 /// Peels layers until a TCP segment or an ICMP message is met.
 pub(super) fn decode(link: LinkType, bytes: &[u8], original: u32) -> Found {
+    peel(link, bytes, original, &mut |_| {})
+}
+
+/// As [`decode`]; `met` sees every IP header that is come to, with what follows it.
+pub(super) fn peel<'a>(link: LinkType, bytes: &'a [u8], original: u32, met: &mut dyn FnMut(&'a [u8])) -> Found {
     let Some(mut layer) = link.enter(bytes) else { return Found::Nothing(Skip::LinkType) };
     let mut tunnel = Tunnel::default();
     // What the snap length cut off counts as length where the IP header does not say.
     let cut = u64::from(original).saturating_sub(bytes.len() as u64);
     for _ in 0..DEEPEST {
+        if let Layer::Ip(rest) = layer {
+            met(rest);
+        }
         layer = match layer {
             Layer::Ethernet(frame) => ethernet(frame),
             Layer::EtherType(kind, rest) => ether_type(kind, rest, &mut tunnel),

@@ -139,6 +139,8 @@ pub struct Frames {
     pub last_at: Time,
     /// The time of the first frame and that of the last one, to notice what a clock does between two batches.
     pub ends_at: [Time; 2],
+    /// When the recording began and ended that an excerpt was cut from.
+    pub recorded: Option<(Time, Time)>,
     /// Steps back and gaps between neighbouring frames.
     pub clock: Clock,
     /// SYNs whose options were cut off, so that their timestamps are unknown.
@@ -173,6 +175,7 @@ impl Default for Frames {
             first_at: Time::MAX,
             last_at: Time::MIN,
             ends_at: [Time::MIN; 2],
+            recorded: None,
             clock: Clock::default(),
             syn_options_cut: Noted::default(),
             options_cut: Noted::default(),
@@ -212,6 +215,9 @@ impl Frames {
         self.slow_path += later.slow_path;
         self.first_at = self.first_at.min(later.first_at);
         self.last_at = self.last_at.max(later.last_at);
+        if let Some((from, until)) = later.recorded {
+            self.add_recorded(from, until);
+        }
         if later.packets > 0 {
             let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
             (*first, *last) = (if base == 0 { later_first } else { *first }, later_last);
@@ -230,6 +236,11 @@ impl Frames {
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().fold(0, |sum, packets| sum.saturating_add(*packets))
+    }
+
+    fn add_recorded(&mut self, from: Time, until: Time) {
+        let known = self.recorded.unwrap_or((from, until));
+        self.recorded = Some((known.0.min(from), known.1.max(until)));
     }
 
     #[cold]
@@ -609,6 +620,10 @@ impl Visit for Decoder<'_> {
 
     fn dropped(&mut self, interface: u32, packets: u64) {
         self.dropped_by_capture(interface, packets);
+    }
+
+    fn recorded(&mut self, from: Time, until: Time) {
+        self.batch.frames.add_recorded(from, until);
     }
 
     fn no_packet(&mut self) {

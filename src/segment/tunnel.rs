@@ -37,6 +37,14 @@ impl Tunnel {
         self.identity.push(TunnelLayer { kind, vni, low: one.min(other), high: one.max(other) });
     }
 
+    /// Replaces the outer addresses.
+    pub fn map_addresses(&mut self, map: &dyn Fn([u8; 16]) -> [u8; 16]) {
+        for layer in &mut self.identity {
+            let (one, other) = (map(layer.low), map(layer.high));
+            (layer.low, layer.high) = (one.min(other), one.max(other));
+        }
+    }
+
     /// The labels around the packet that it was met with.
     #[must_use]
     pub const fn labels(&self) -> Labels {
@@ -46,6 +54,11 @@ impl Tunnel {
     /// Adds a label that is recorded but tells nothing apart.
     pub fn label(&mut self, kind: LabelKind, value: u32) {
         self.labels.add(kind, value);
+    }
+
+    /// What tells it apart, the outermost first.
+    pub(super) fn layers(&self) -> &[TunnelLayer] {
+        &self.identity
     }
 
     /// Neither tunnel nor label.

@@ -70,6 +70,14 @@ impl PortSet {
 }
 
 impl Census {
+    /// Replaces the addresses of all destinations, one to one.
+    pub fn map_addresses(&mut self, map: &dyn Fn(IpAddr) -> IpAddr) {
+        let mapped = |(to, held): (Destination, Held)| {
+            (Destination { local: map(to.local), remote: map(to.remote), ..to }, held)
+        };
+        self.destinations = std::mem::take(&mut self.destinations).into_iter().map(mapped).collect();
+    }
+
     /// A part of a listing whose listeners were read before it.
     pub(super) fn behind(listening: &PortSet) -> Self {
         Self { listening: listening.clone(), ..Self::default() }

@@ -36,11 +36,11 @@ const LONGEST: usize = 120;
 /// Octets of a file that tell whether it is anything to analyse.
 const HEAD: u64 = 64 * 1024;
 
-/// The cases in the order of the arguments, and what should be said of them.
+/// The cases in the order of the arguments, and what should be said of them; with `redacted`, they are numbered.
 ///
 /// # Errors
 /// If standard input is named.
-pub(super) fn find(arguments: &[PathBuf], split: Split) -> anyhow::Result<(Vec<Case>, Vec<String>)> {
+pub(super) fn find(arguments: &[PathBuf], split: Split, redacted: bool) -> anyhow::Result<(Vec<Case>, Vec<String>)> {
     let (mut found, mut notes) = (Vec::new(), Vec::new());
     for argument in arguments {
         if argument.as_os_str() == "-" {
@@ -53,7 +53,8 @@ pub(super) fn find(arguments: &[PathBuf], split: Split) -> anyhow::Result<(Vec<C
     let mut seen = BTreeSet::new();
     found.retain(|(path, _)| seen.insert(path.clone()));
     let paths: Vec<&Path> = found.iter().map(|(path, _)| path.as_path()).collect();
-    let names = names(&paths);
+    let numbered = || (1..=paths.len()).map(|number| format!("case-{number}")).collect();
+    let names = if redacted { numbered() } else { names(&paths) };
     let mut folders = BTreeSet::new();
     let cases = found.iter().zip(names).map(|((path, named), name)| {
         let folder = folder(&name, &mut folders);

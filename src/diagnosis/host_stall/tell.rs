@@ -66,7 +66,6 @@ impl Told<'_> {
         if self.dated {
             finding.first_time = self.holds.first().map(|hold| hold.start);
             finding.last_time = self.holds.iter().map(|hold| hold.release.1).max();
-            (finding.selector.from, finding.selector.until) = (finding.first_time, finding.last_time);
         }
         self.rule_out(&mut finding);
         self.advise(&mut finding, &placed, period, server);
@@ -310,7 +309,6 @@ pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> 
     finding.exhibit_all(answers.iter().map(exhibit).collect::<Vec<_>>());
     finding.first_time = stalls.iter().map(|stall| stall.since).min();
     finding.last_time = stalls.iter().map(|stall| stall.release.1).max();
-    (finding.selector.from, finding.selector.until) = (finding.first_time, finding.last_time);
     finding.rule_out("idle connections", "an idle connection owes no answer");
     finding.rule_out("a slow application", "a kernel acknowledges without its application");
     finding.rule_out("packet loss", "the answers belong to packets that were not sent again in between");
