@@ -40,6 +40,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         hosts,
         populations: closing::populations(case),
         charts: Vec::new(),
+        gate: None,
     }
 }
 
