@@ -313,9 +313,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 impl Analyze {
     /// What stands on the command line, then what the configuration says, then the defaults.
     fn thresholds(&self, config: &config::Config, redactor: Option<&Redactor>) -> Thresholds {
+        let default = Thresholds::default();
+        let msl = self.msl.or(config.msl).map_or(default.msl, Span::from_secs_f64);
         let shown = |ip: IpAddr| redactor.map_or(ip, |redactor| redactor.ip(ip));
         let kernels = self.kernel.iter().chain(&config.kernels).map(|(ip, version)| (shown(*ip), *version)).collect();
-        let msl = self.msl.or(config.msl).map_or(Thresholds::default().msl, Span::from_secs_f64);
         Thresholds { msl, kernels }
     }
 }

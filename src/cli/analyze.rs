@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::gate::Held;
 use super::output::{self, Folder, Stdout, complain};
-use super::run::Given;
+use super::run::{Given, How};
 use super::{Analyze, Color, Status, batch, digest, evidence, log, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
@@ -27,18 +27,19 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     if options.gate.case.is_none() {
         held.tell_expired();
     }
-    let mut target = Target::open(options, &formats)?;
     let protection = &options.protection;
-    let given = Given::new(&options.inputs, options.evidence || protection.asks())?;
+    let mut target = Target::open(options, &formats)?;
+    let mut given = Given::new(&options.inputs, options.evidence || protection.asks())?;
     let redactor = redaction::of(protection, &given)?;
-    let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
-    let (evidence, mut status) = run::read(&options.inputs, &given, redactor.as_ref(), options.each.supervised)?;
+    let how = How { redactor: redactor.as_ref(), supervised: options.each.supervised };
+    let (evidence, mut status) = run::read(&options.inputs, &mut given, how)?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
     }
     let thresholds = options.thresholds(&held.config, redactor.as_ref());
     let case = Case::new(&evidence, &thresholds);
     let charts = formats.iter().any(|format| format.charts);
+    let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
     let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace);
     log::line("judging", &format!("{} connections", evidence.connection_count()));
     let mut material = Material::with_packets(&case, run_all(&case), charts, &again);
@@ -48,12 +49,11 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     if protection.digest.is_some() {
         digest::add(&mut material.report.inputs, &given.sources)?;
     }
+    if options.evidence {
+        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, target.output())?;
+    }
     if held.any {
         material.report.gate = Some(hold(&held, &material.report, options.gate.case.is_some()));
-    }
-    log::line("writing", &options.format.join(","));
-    if let (true, Target::Folder(folder)) = (options.evidence, &mut target) {
-        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, folder)?;
     }
     log::line("writing", &options.format.join(","));
     for format in &formats {
@@ -64,9 +64,8 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let written = target.finish()?;
     if formats.iter().any(|format| format.name == "github") && !on_stdout && options.gate.case.is_none() {
         // In the log of a job they become annotations.
-        output::print(
-            &fs::read_to_string(options.out.join("annotations.txt")).context("cannot read the annotations back")?,
-        )?;
+        let annotations = fs::read_to_string(options.out.join("annotations.txt"));
+        output::print(&annotations.context("cannot read the annotations back")?)?;
     }
     if !options.inputs.quiet && !on_stdout {
         let summary = summary(&material.report, &options.out.display().to_string(), &written, colours(options.color));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-use super::output::{Folder, file_or_stdout, print};
+use super::output::{file_or_stdout, print};
 use super::{Evidence, Status, redaction};
 use crate::capture::excerpt::recorded_line;
 use crate::diagnosis::Subject;
@@ -112,7 +112,7 @@ pub(super) fn all(
     inputs: &[ingest::Input],
     sources: &[Source],
     replace: Option<&dyn Replace>,
-    folder: &mut Folder,
+    folder: &mut dyn Output,
 ) -> anyhow::Result<()> {
     let report: Report = serde_json::from_value(serde_json::to_value(report)?)?;
     let opened_as = |id: &str| {

@@ -31,11 +31,11 @@ const OURS: [&str; 10] = [
     "report.md",
     "connections.csv",
     "charts",
+    "evidence",
     "report.jsonl",
     "junit.xml",
     "report.sarif",
     "annotations.txt",
-    "evidence",
 ];
 
 /// What the name of a file ends with until it is whole.
