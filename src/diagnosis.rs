@@ -75,6 +75,7 @@ use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::evidence::sight::Sight;
+use crate::language::{Language, Speak};
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -140,6 +141,8 @@ pub struct Case<'a> {
     pub evidence: &'a Evidence,
     /// What the engineer set.
     pub thresholds: &'a Thresholds,
+    /// What its findings are written in.
+    pub language: Language,
     services: OnceLock<Vec<Service>>,
     suspects: OnceLock<Suspects>,
     links: OnceLock<Links>,
@@ -245,6 +248,7 @@ impl<'a> Case<'a> {
         Self {
             evidence,
             thresholds,
+            language: Language::default(),
             services: OnceLock::new(),
             suspects: OnceLock::new(),
             links: OnceLock::new(),
@@ -257,6 +261,13 @@ impl<'a> Case<'a> {
             addresses: OnceLock::new(),
             joins: OnceLock::new(),
         }
+    }
+
+    /// The same, with findings in another language.
+    #[must_use]
+    pub fn in_language(mut self, language: Language) -> Self {
+        self.language = language;
+        self
     }
 
     /// Capture points on one way, and where SYNs were lost between them.
@@ -396,7 +407,15 @@ pub fn run_all(case: &Case<'_>) -> Verdict {
         };
         finding.id = format!("{}-{number}", finding.rule);
     }
+    all.speak(case.language);
     all
+}
+
+impl Speak for Verdict {
+    fn speak(&mut self, language: Language) {
+        self.found.speak(language);
+        self.not_judged.speak(language);
+    }
 }
 
 impl Rule {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ORDER: [&str; 13] = [
     "time",
     "error",
+    "language",
     "input",
     "capture",
     "segment",

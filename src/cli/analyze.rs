@@ -26,7 +26,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
         return Ok(status);
     }
     let thresholds = options.thresholds(redactor.as_ref());
-    let case = Case::new(&evidence, &thresholds);
+    let case = Case::new(&evidence, &thresholds).in_language(options.speech.lang);
     let charts = formats.iter().any(|format| format.charts);
     let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace.as_ref());
     let mut material = Material::with_packets(&case, run_all(&case), charts, &again);

@@ -5,8 +5,9 @@ use anyhow::Context;
 use super::Status;
 use super::output::file_or_stdout;
 use crate::diagnosis::{RULES, TOPICS};
+use crate::language::Language;
 
-pub(super) fn explain(topic: Option<&str>) -> anyhow::Result<Status> {
+pub(super) fn explain(topic: Option<&str>, _language: Language) -> anyhow::Result<Status> {
     let Some(topic) = topic else { return print(&overview()) };
     let same = |word: &str| word.eq_ignore_ascii_case(topic);
     let by_code = RULES.iter().find(|rule| same(rule.code)).map(|rule| rule.explanation);
@@ -16,7 +17,7 @@ pub(super) fn explain(topic: Option<&str>) -> anyhow::Result<Status> {
     print(page.with_context(|| format!("{topic:?} is no rule and no topic; `lastack explain` lists them"))?)
 }
 
-pub(super) fn rules() -> anyhow::Result<Status> {
+pub(super) fn rules(_language: Language) -> anyhow::Result<Status> {
     let lines = RULES.iter().map(|rule| format!("{}  {:<26} {}\n", rule.code, rule.name, rule.says()));
     print(&lines.collect::<String>())
 }

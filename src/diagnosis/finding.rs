@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::connection::Socket;
+use crate::language::{Language, Speak};
 use crate::time::Time;
 
 /// How bad it is for the people who use the service.
@@ -191,6 +192,14 @@ pub struct NotJudged {
     pub because: String,
     /// What to record next time, so that it can be decided.
     pub record_next: String,
+}
+
+impl Speak for Finding {
+    fn speak(&mut self, _language: Language) {}
+}
+
+impl Speak for NotJudged {
+    fn speak(&mut self, _language: Language) {}
 }
 
 impl Subject {

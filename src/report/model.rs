@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnosis::{Finding, NotJudged};
+use crate::language::Language;
 use crate::time::Time;
 
 /// The schema of a report, which its field `schema` names.
@@ -21,6 +22,10 @@ pub struct Report {
     pub schema: &'static str,
     /// What made it.
     pub tool: Tool,
+    /// The language of its sentences; English where absent.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub language: Language,
     /// Every threshold in force, by the name of its option.
     pub options: BTreeMap<&'static str, serde_json::Value>,
     /// What was given, in the order of reading.
@@ -51,6 +56,10 @@ pub struct Report {
     pub syn_causes: BTreeMap<String, u64>,
     /// The pictures that belong to it.
     pub charts: Vec<ChartEntry>,
+}
+
+fn is_default(language: &Language) -> bool {
+    *language == Language::default()
 }
 
 /// Name and version of this program.

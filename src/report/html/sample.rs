@@ -21,6 +21,7 @@ fn at(millis: i64) -> Time {
 /// A report without findings: everything was looked at and decided.
 pub(crate) fn empty() -> Report {
     Report {
+        language: crate::language::Language::default(),
         schema: "lastack-report/1",
         tool: Tool { name: "lastack", version: "0.1.0" },
         options: BTreeMap::from([("fail_on", "never".into()), ("msl", 30.into()), ("syn_flood_rate_per_s", 50.into())]),
