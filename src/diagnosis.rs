@@ -122,6 +122,8 @@ impl Thresholds {
     }
 }
 
+impl crate::language::Said for KernelVersion {}
+
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)

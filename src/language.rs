@@ -61,7 +61,6 @@ impl Language {
 /// Makes a [`Text`] of a template and the values of its placeholders: `say!("{host} has {n}
 /// sockets", host, n = 3)`. Placeholders have names, and every one stands in the list: that the template needs no
 /// other and no fewer is checked by the compiler. `{{` is a brace.
-#[allow(unused_macros)]
 macro_rules! say {
     (@value $name:ident) => { $name };
     (@value $name:ident $value:expr) => { $value };
@@ -78,13 +77,14 @@ macro_rules! say {
     }};
 }
 
-/// Marks words that a table of constants holds and [`Text::of`] says later.
-#[allow(unused_macros)]
+/// Marks words that a table of constants holds and [`Text::of`] says later; several are an array of them.
 macro_rules! words {
     ($words:literal) => {
         $words
     };
+    ($($words:literal),+ $(,)?) => {
+        [$($words),+]
+    };
 }
 
-#[allow(unused_imports)]
 pub(crate) use {say, words};

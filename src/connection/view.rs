@@ -27,6 +27,8 @@ pub struct Socket {
     pub port: u16,
 }
 
+impl crate::language::Said for Socket {}
+
 impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ip {

@@ -2,9 +2,9 @@
 //!
 //! RFC 9293 section 3.1; `CHECKSUM_PARTIAL` in include/linux/skbuff.h.
 
-use super::finding::plural;
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
+use crate::language::{plural, say};
 
 pub(super) static RULE: Rule =
     Rule { code: "CAP008", name: "checksum-offload", explanation: include_str!("checksum_offload.md"), judge };
@@ -23,19 +23,19 @@ fn judge(case: &Case<'_>) -> Verdict {
         let confidence = if wrong.count > 0 { Confidence::Medium } else { Confidence::High };
         let mut finding = one.finding(&RULE, Severity::Info, confidence);
         finding.title = match (offloaded.count, wrong.count) {
-            (offloaded, 0) => format!(
-                "the network card had not filled in the checksum of {} of {}",
-                plural(offloaded, "SYN"),
-                one.name
+            (offloaded, 0) => say!(
+                "the network card had not filled in the checksum of {syns} of {one}",
+                syns = plural(offloaded, "SYN"),
+                one = one.name
             ),
-            (_, wrong) => format!("a wrong checksum in {} of {}", plural(wrong, "SYN"), one.name),
+            (_, wrong) => say!("a wrong checksum in {syns} of {one}", syns = plural(wrong, "SYN"), one = one.name),
         };
         let mut summary = Vec::new();
         if offloaded.count > 0 {
-            summary.push(format!("{} of {syns} SYNs and SYN-ACKs carry what the kernel leaves for the network card: this capture was taken on the host that sent them (or on the host of its virtual machine or container). That is no fault, and nothing is left out because of it. Big segments that the card cuts (TSO, GRO) appear as one.", offloaded.count));
+            summary.push(say!("{offloaded} of {syns} SYNs and SYN-ACKs carry what the kernel leaves for the network card: this capture was taken on the host that sent them (or on the host of its virtual machine or container). That is no fault, and nothing is left out because of it. Big segments that the card cuts (TSO, GRO) appear as one.", offloaded = offloaded.count, syns));
         }
         if wrong.count > 0 {
-            summary.push(format!("{} of {syns} have a checksum that is wrong in another way: {}.", wrong.count, if some { "damage on the way, a device that rewrites packets badly, or a checksum that a card fills in some other way; a receiver drops a damaged segment without a word" } else { "most likely the file was rewritten or made anonymous afterwards" }));
+            summary.push(say!("{wrong} of {syns} have a checksum that is wrong in another way: {some}.", wrong = wrong.count, syns, some = if some { "damage on the way, a device that rewrites packets badly, or a checksum that a card fills in some other way; a receiver drops a damaged segment without a word" } else { "most likely the file was rewritten or made anonymous afterwards" }));
         }
         finding.summary = summary.join(" ");
         finding.metric("offloaded", number(offloaded.count));
@@ -62,11 +62,11 @@ fn judge(case: &Case<'_>) -> Verdict {
             blind.push(("SYN002 to SYN004", "whether an unanswered SYN with a wrong checksum was dropped for that"));
         }
         cannot_be_told(&mut finding, &blind);
-        finding.advise_when("somebody shows you \"bad checksum\" in Wireshark", "on the sending host it means nothing; capture on the other end, or switch off offloading while you record: `ethtool -K IFACE tx off`");
+        finding.advise_when(say!("somebody shows you \"bad checksum\" in Wireshark"), say!("on the sending host it means nothing; capture on the other end, or switch off offloading while you record: `ethtool -K IFACE tx off`"));
         if wrong.count > 0 {
             finding.advise_when(
-                "on the receiving host",
-                "`nstat -az TcpInCsumErrors TcpInErrs` counts segments that were dropped for their checksum",
+                say!("on the receiving host"),
+                say!("`nstat -az TcpInCsumErrors TcpInErrs` counts segments that were dropped for their checksum"),
             );
         }
         finding.references =

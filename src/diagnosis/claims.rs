@@ -11,6 +11,7 @@ use std::fmt;
 use super::host_limits::{Limits, line};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, number};
 use crate::evidence::hosts::HostView;
+use crate::language::say;
 use crate::snapshot::{KernelVersion, LogKind, LogLine, Setting, Source};
 use crate::time::{Span, Time};
 
@@ -187,8 +188,8 @@ impl Counted {
     pub fn exhibits(&self) -> Vec<Exhibit> {
         match self.sources.as_slice() {
             [(first, before), (last, now)] => vec![
-                line(*first, format!("{} {before} at first", self.name)),
-                line(*last, format!("{} {now} at last: {} more", self.name, self.amount)),
+                line(*first, say!("{name} {before} at first", name = self.name, before)),
+                line(*last, say!("{name} {now} at last: {amount} more", name = self.name, now, amount = self.amount)),
             ],
             sources => sources.iter().map(|(source, value)| line(*source, format!("{} {value}", self.name))).collect(),
         }
@@ -225,10 +226,7 @@ pub(super) fn setting_line(setting: &Setting) -> Exhibit {
 /// What helps where only a total is known.
 pub(super) fn ask_again(finding: &mut Finding, counted: &Counted) {
     if !counted.lifts() {
-        finding.advise(format!(
-            "This is a total since an unknown time. Record `uptime; nstat -az` twice, a minute apart, while it goes wrong: only if {} grows then does it matter now.",
-            counted.name
-        ));
+        finding.advise(say!("This is a total since an unknown time. Record `uptime; nstat -az` twice, a minute apart, while it goes wrong: only if {counted} grows then does it matter now.", counted = counted.name));
     }
 }
 

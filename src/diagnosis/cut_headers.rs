@@ -2,9 +2,9 @@
 //!
 //! RFC 9293 section 3.1: a header takes 20 to 60 octets; with Ethernet and IPv4 in front of it, 94 show all of it.
 
-use super::finding::plural;
 use super::limits::{One, cannot_be_told, captures, percent};
 use super::{Case, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Verdict, number};
+use crate::language::{plural, say};
 use crate::segment::Noted;
 
 pub(super) static RULE: Rule =
@@ -28,12 +28,8 @@ fn judge(case: &Case<'_>) -> Verdict {
         {
             verdict.not_judged.push(NotJudged {
                 rule: "SYN001",
-                because: format!(
-                    "{} of {} had their options cut off by the snap length: whether they carry timestamps is unknown",
-                    plural(frames.syn_options_cut.count, "SYN"),
-                    one.name
-                ),
-                record_next: "whole headers: tcpdump -s 160, or -s 256 within tunnels".to_owned(),
+                because: say!("{syns} of {one} had their options cut off by the snap length: whether they carry timestamps is unknown", syns = plural(frames.syn_options_cut.count, "SYN"), one = one.name),
+                record_next: say!("whole headers: tcpdump -s 160, or -s 256 within tunnels"),
             });
         }
     }
@@ -46,21 +42,21 @@ fn finding(one: One<'_>, headers: Noted) -> Finding {
     let severity =
         if syns.count > 0 || headers.count * 100 > frames.packets { Severity::Warning } else { Severity::Info };
     let mut finding = one.finding(&RULE, severity, Confidence::High);
-    finding.title = format!(
-        "the snap length of {} cut {} off",
-        one.name,
-        match (headers.count, syns.count) {
-            (0, 0) => format!("the options of {}", plural(others.count, "segment")),
-            (0, syns) => format!("the options of {}", plural(syns, "SYN")),
-            (headers, _) => format!("the headers of {}", plural(headers, "packet")),
+    finding.title = say!(
+        "the snap length of {one} cut {headers} off",
+        one = one.name,
+        headers = match (headers.count, syns.count) {
+            (0, 0) => say!("the options of {segments}", segments = plural(others.count, "segment")),
+            (0, syns) => say!("the options of {syns}", syns = plural(syns, "SYN")),
+            (headers, _) => say!("the headers of {packets}", packets = plural(headers, "packet")),
         }
     );
-    finding.summary = format!(
-        "{} have lost options, {} of them SYNs; of {} ({}) the TCP header itself is missing. Ports, numbers and flags that are there count; a missing option is not taken for one that was not sent.",
-        plural(syns.count + others.count, "segment"),
-        syns.count,
-        plural(headers.count, "packet"),
-        percent(headers.count, frames.packets),
+    finding.summary = say!(
+        "{segments} have lost options, {syns} of them SYNs; of {packets} ({packets_2}) the TCP header itself is missing. Ports, numbers and flags that are there count; a missing option is not taken for one that was not sent.",
+        segments = plural(syns.count + others.count, "segment"),
+        syns = syns.count,
+        packets = plural(headers.count, "packet"),
+        packets_2 = percent(headers.count, frames.packets)
     );
     finding.metric("syns_cut", number(syns.count));
     finding.metric("options_cut", number(syns.count + others.count));
@@ -83,8 +79,8 @@ fn finding(one: One<'_>, headers: Noted) -> Finding {
             ("TW004", "whether a late segment is old by its timestamp"),
         ],
     );
-    finding.advise("Record again with `-s 160` (`-s 256` within tunnels): all headers, no data.");
+    finding.advise(say!("Record again with `-s 160` (`-s 256` within tunnels): all headers, no data."));
     finding.references =
-        vec!["tcpdump(8) -s".to_owned(), "RFC 9293 section 3.1".to_owned(), "RFC 7323 section 3.2".to_owned()];
+        vec![say!("tcpdump(8) -s"), "RFC 9293 section 3.1".to_owned(), "RFC 7323 section 3.2".to_owned()];
     finding
 }

@@ -3,10 +3,10 @@
 //! The counters are those of Linux `net/ipv4/proc.c`; what moves them stands in `tcp_conn_request()` (PAWSPassive,
 //! TCPReqQFullDrop, ListenOverflows) and `tcp_v4_syn_recv_sock()` (ListenOverflows again, for final ACKs).
 
-use super::finding::plural;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Exhibit, Finding, KernelVersion, number};
 use crate::evidence::hosts::{Delta, HostView};
+use crate::language::{plural, say};
 use crate::snapshot::Source;
 use crate::time::Span;
 
@@ -95,7 +95,7 @@ impl<'a> HostFacts<'a> {
         if let Some(kernel) = self.host.host.kernel() {
             let since = (u32::from(gone_since.0), u32::from(gone_since.1));
             if (kernel.numbers.0, kernel.numbers.1) >= since {
-                let because = format!("runs Linux {}, which has no tcp_tw_recycle", kernel.release);
+                let because = say!("runs Linux {release}, which has no tcp_tw_recycle", release = kernel.release);
                 return Some(excluded(name, &because, kernel.source));
             }
         }
@@ -157,8 +157,8 @@ impl<'a> HostFacts<'a> {
         } else {
             " which no close in the capture taught it: it comes from one that was not captured"
         };
-        finding.summary.push_str(&format!(" The host remembers TSval {value} of {client},{text}."));
-        put_first(finding, vec![line(stamp.source, format!("{client} tw_ts {value}"))]);
+        finding.summary.add(say!("The host remembers TSval {value} of {client},{text}.", value, client, text));
+        put_first(finding, vec![line(stamp.source, say!("{client} tw_ts {value}", client, value))]);
     }
 
     fn weigh_passive(&self, finding: &mut Finding) -> Agreement {
@@ -166,19 +166,32 @@ impl<'a> HostFacts<'a> {
         let Seen { dropped, either, undecided, .. } = self.seen;
         finding.metric("paws_passive", number(passive.delta));
         let most = dropped + either;
-        let range = if either == 0 { format!("{dropped}") } else { format!("{dropped} to {most}") };
-        let grew = format!(" The host's own counter ({}): PAWSPassive grew by {}", self.host.name, passive.delta);
+        let range = if either == 0 { format!("{dropped}") } else { say!("{dropped} to {most}", dropped, most) };
+        let grew = say!(
+            " The host's own counter ({host}): PAWSPassive grew by {delta}",
+            host = self.host.name,
+            delta = passive.delta
+        );
         let (agreement, text) = if (dropped..=most).contains(&passive.delta) {
-            (Agreement::Agrees, format!("{grew}, as the capture says ({range}).{}", self.rest(passive.delta)))
+            (
+                Agreement::Agrees,
+                say!("{grew}, as the capture says ({range}).{delta}", grew, range, delta = self.rest(passive.delta)),
+            )
         } else if passive.delta > most && passive.delta <= most + undecided {
-            let text =
-                format!("{grew}, as the capture says ({range}, and up to {undecided} more that it leaves undecided).");
+            let text = say!(
+                "{grew}, as the capture says ({range}, and up to {undecided} more that it leaves undecided).",
+                grew,
+                range,
+                undecided
+            );
             (Agreement::Agrees, text)
         } else if !self.spans {
             (
                 Agreement::Open,
-                format!(
-                    "{grew}, and the capture shows {range}: the snapshots do not lie around all of these SYNs, so that the two need not agree."
+                say!(
+                    "{grew}, and the capture shows {range}: the snapshots do not lie around all of these SYNs, so that the two need not agree.",
+                    grew,
+                    range
                 ),
             )
         } else {
@@ -187,7 +200,10 @@ impl<'a> HostFacts<'a> {
             } else {
                 "something in front of the host drops the others, or the snapshots are of another host or time"
             };
-            (Agreement::Disagrees, format!("{grew}, but the capture shows {range}: the two disagree; {why}."))
+            (
+                Agreement::Disagrees,
+                say!("{grew}, but the capture shows {range}: the two disagree; {why}.", grew, range, why),
+            )
         };
         finding.summary.push_str(&text);
         let mut exhibits = counter_exhibits("PAWSPassive", &passive);
@@ -195,10 +211,7 @@ impl<'a> HostFacts<'a> {
         if let Some(killed) = self.host.delta(TW_KILLED).filter(|killed| killed.delta > 0)
             && !ends_orphans_early(self.host)
         {
-            finding.summary.push_str(&format!(
-                " TWKilled grew by {}: TIME-WAITs ended within 4 s, as only tcp_tw_recycle lets them (3.5 RTO instead of 60 s).",
-                killed.delta
-            ));
+            finding.summary.add(say!("TWKilled grew by {delta}: TIME-WAITs ended within 4 s, as only tcp_tw_recycle lets them (3.5 RTO instead of 60 s).", delta = killed.delta));
             exhibits.extend(counter_exhibits("TWKilled", &killed).pop());
         }
         put_first(finding, exhibits);
@@ -208,11 +221,8 @@ impl<'a> HostFacts<'a> {
     /// Where one snapshot alone tells the counter: since the host came up.
     fn weigh_paws_total(&self, finding: &mut Finding) -> Agreement {
         let Some((total, source)) = self.host.counter(PAWS_PASSIVE) else { return Agreement::Open };
-        finding.summary.push_str(&format!(
-            " The host ({}) has counted PAWSPassive {total} since it came up; a second snapshot would tell how many of those are these.",
-            self.host.name
-        ));
-        let mut exhibits = vec![line(source, format!("PAWSPassive {total} since the host came up"))];
+        finding.summary.add(say!("The host ({host}) has counted PAWSPassive {total} since it came up; a second snapshot would tell how many of those are these.", host = self.host.name, total));
+        let mut exhibits = vec![line(source, say!("PAWSPassive {total} since the host came up", total))];
         exhibits.extend(self.recycle_setting());
         put_first(finding, exhibits);
         Agreement::Open
@@ -233,20 +243,29 @@ impl<'a> HostFacts<'a> {
         if left == requests {
             let also = match accepts {
                 0 => String::new(),
-                accepts => format!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs"),
+                accepts => say!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs", accepts),
             };
-            format!(
-                " The other {left} of the {} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
-                plural(self.seen.all, "unanswered SYN")
+            say!(
+                " The other {left} of the {syns} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
+                left,
+                syns = plural(self.seen.all, "unanswered SYN"),
+                requests,
+                also
             )
         } else if requests <= left && left <= requests + accepts {
-            format!(
-                " The other {left} of the {} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
-                plural(self.seen.all, "unanswered SYN")
+            say!(
+                " The other {left} of the {syns} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
+                left,
+                syns = plural(self.seen.all, "unanswered SYN"),
+                requests,
+                accepts
             )
         } else {
-            format!(
-                " Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show."
+            say!(
+                " Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show.",
+                left,
+                requests,
+                accepts
             )
         }
     }
@@ -270,29 +289,29 @@ impl<'a> HostFacts<'a> {
         }
         let mut rows: Vec<Exhibit> = Vec::new();
         for (row, waiting, limit) in self.host.full_queues(service.server) {
-            let text = format!(
-                "LISTEN on port {}: {} for accept, and the queue holds {limit}",
-                service.server.port,
-                if waiting == 1 { "1 connection waits".to_owned() } else { format!("{waiting} connections wait") },
+            let text = say!(
+                "LISTEN on port {port}: {waiting} for accept, and the queue holds {limit}",
+                port = service.server.port,
+                waiting =
+                    if waiting == 1 { say!("1 connection waits") } else { say!("{waiting} connections wait", waiting) },
+                limit
             );
             rows.push(line(row.source, text));
         }
         let full = !rows.is_empty();
         if !grown.is_empty() {
-            finding.summary.push_str(&format!(
-                " The host's own counters ({}) grew: {}.",
-                self.host.name,
-                grown.join(", ")
+            finding.summary.add(say!(
+                "The host's own counters ({host}) grew: {grown}.",
+                host = self.host.name,
+                grown = grown.join(", ")
             ));
         }
         if full {
-            finding.summary.push_str(" A listing of its sockets shows the accept queue full.");
+            finding.summary.add(say!("A listing of its sockets shows the accept queue full."));
         }
         let agreement = match counted {
             Some(0) if self.spans && !full => {
-                finding.summary.push_str(
-                    " None of them moved while these SYNs went unanswered: host and capture disagree; something in front of the host drops the SYNs, or the snapshots are of another host or time.",
-                );
+                finding.summary.add(say!("None of them moved while these SYNs went unanswered: host and capture disagree; something in front of the host drops the SYNs, or the snapshots are of another host or time."));
                 Agreement::Disagrees
             }
             Some(0) => Agreement::Open,
@@ -302,10 +321,10 @@ impl<'a> HostFacts<'a> {
         };
         if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta > 0) {
             finding.metric("paws_passive", number(passive.delta));
-            finding.summary.push_str(&format!(
-                " PAWSPassive grew by {} as well.{}",
-                passive.delta,
-                self.rest(passive.delta)
+            finding.summary.add(say!(
+                "PAWSPassive grew by {delta} as well.{delta_2}",
+                delta = passive.delta,
+                delta_2 = self.rest(passive.delta)
             ));
         }
         rows.append(&mut exhibits);
@@ -337,7 +356,13 @@ const QUEUE_COUNTERS: [(&str, &str, &str); 3] = [
 
 fn excluded(host: &str, because: &str, source: Source) -> Excluded {
     Excluded {
-        because: format!("the host itself ({host}) {because} (i{}, line {})", u64::from(source.input) + 1, source.line),
+        because: say!(
+            "the host itself ({host}) {because} (i{input}, line {line})",
+            host,
+            because,
+            input = u64::from(source.input) + 1,
+            line = source.line
+        ),
     }
 }
 
@@ -355,8 +380,11 @@ fn line(source: Source, text: String) -> Exhibit {
 /// The lines of the first value and the last.
 fn counter_exhibits(counter: &str, delta: &Delta) -> Vec<Exhibit> {
     vec![
-        line(delta.sources.0, format!("{counter} {} at first", delta.first)),
-        line(delta.sources.1, format!("{counter} {} at last: {} more", delta.last, delta.delta)),
+        line(delta.sources.0, say!("{counter} {delta} at first", counter, delta = delta.first)),
+        line(
+            delta.sources.1,
+            say!("{counter} {delta} at last: {delta_2} more", counter, delta = delta.last, delta_2 = delta.delta),
+        ),
     ]
 }
 

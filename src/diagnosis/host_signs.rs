@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::Exhibit;
 use super::host_limits;
 use crate::evidence::hosts::HostView;
+use crate::language::say;
 use crate::snapshot::{LogKind, LogLine, LogTime, Sample, Source};
 use crate::time::{Span, Time};
 
@@ -74,7 +75,7 @@ fn kernel(view: &HostView, log: &[LogLine]) -> Vec<Sign> {
         let count = told.entry(line.kind).or_default();
         *count += 1;
         if *count <= MOST {
-            let words = format!("kernel: {} ({what})", line.text.trim());
+            let words = say!("kernel: {text} ({what})", text = line.text.trim(), what);
             signs.push(Sign { words, source: line.source, at: moment(view, line.time), proof });
         }
     }
@@ -99,7 +100,12 @@ fn shares(samples: &[Sample]) -> Vec<Sign> {
         named.max_by(|one, other| one.value.total_cmp(&other.value))
     };
     let sign = |sample: &Sample, what: &str| Sign {
-        words: format!("CPU {}: {:.1} % {what}", sample.subject, sample.value),
+        words: say!(
+            "CPU {subject}: {value} % {what}",
+            subject = sample.subject,
+            value = format!("{:.1}", sample.value),
+            what
+        ),
         source: sample.source,
         at: None,
         proof: false,
@@ -118,7 +124,12 @@ fn one_cpu(samples: &[Sample]) -> Option<Sign> {
     let most = row.iter().max_by(|one, other| one.value.total_cmp(&other.value))?;
     let share = most.value / all * 100.0;
     (row.len() > 1 && all >= ENOUGH && share > ONE_CPU).then(|| Sign {
-        words: format!("{} handled {share:.0} % of all NET_RX softirqs of {} CPUs", most.subject, row.len()),
+        words: say!(
+            "{subject} handled {share} % of all NET_RX softirqs of {row} CPUs",
+            subject = most.subject,
+            share = format!("{share:.0}"),
+            row = row.len()
+        ),
         source: last,
         at: None,
         proof: false,

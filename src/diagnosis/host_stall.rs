@@ -21,6 +21,7 @@ use self::place::Pings;
 use self::tell::Told;
 use super::stall::Look;
 use super::{Case, Finding, NotJudged, Rule, Subject, Verdict};
+use crate::language::say;
 use crate::snapshot::PingTool;
 
 pub(super) static RULE: Rule =
@@ -54,10 +55,15 @@ fn of_pair(case: &Case<'_>, pair: &PairStalls) -> Finding {
     for log in case.ping_logs().iter().filter(|log| !log.holds.is_empty() && log.is_of(pair)) {
         let agree =
             log.holds.iter().filter(|hold| pair.holds.iter().any(|t| t.meets(hold.start, hold.release.0))).count();
-        finding.summary.push_str(&format!(
-            " The log of the same pings ({}) shows {agree} of {}, too.",
-            log.inputs(),
-            if pair.holds.len() == 1 { "1 stall".to_owned() } else { format!("these {} stalls", pair.holds.len()) }
+        finding.summary.add(say!(
+            "The log of the same pings ({inputs}) shows {agree} of {holds}, too.",
+            inputs = log.inputs(),
+            agree,
+            holds = if pair.holds.len() == 1 {
+                say!("1 stall")
+            } else {
+                say!("these {holds} stalls", holds = pair.holds.len())
+            }
         ));
         finding.exhibits_total = finding.exhibits_total.saturating_add(log.holds.len() as u64);
         let room = super::EXHIBITS_SHOWN.saturating_sub(finding.exhibits.len());
@@ -75,7 +81,7 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
     let own_name = view.and_then(|view| view.host.name()).map(|name| name.to_string());
     // Without any name the file says whose finding it is.
     let name = own_name.clone().or_else(|| client_ip.map(|ip| ip.to_string()));
-    let name = name.unwrap_or_else(|| format!("the host that wrote {}", log.inputs()));
+    let name = name.unwrap_or_else(|| say!("the host that wrote {inputs}", inputs = log.inputs()));
     let host = own_name.or_else(|| log.address.is_none().then(|| log.target.clone()));
     let host = host.filter(|_| client_ip.is_none());
     let subject = Subject { client_ip, server_ip: log.address, server_port: None, host };
@@ -93,7 +99,9 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
         tell::add_signs(&mut finding, view, &log.holds, log.dated);
     }
     if !log.dated {
-        finding.advise("Use ping -D next time: without times a log cannot be laid beside other pings, captures or kernel messages.");
+        finding.advise(say!(
+            "Use ping -D next time: without times a log cannot be laid beside other pings, captures or kernel messages."
+        ));
     }
     finding
 }
@@ -110,9 +118,11 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
     let mut kinds: BTreeMap<u8, (String, u64)> = BTreeMap::new();
     let mut add = |kind: u8, words: String| kinds.entry(kind).or_insert_with(|| (words, 0)).1 += 1;
     let of_pairs = pairs.iter().filter(|pair| pair.holds.is_empty());
-    let of_pairs = of_pairs.map(|pair| (format!("{} pings {}", pair.client, pair.server), &pair.looks));
+    let of_pairs =
+        of_pairs.map(|pair| (say!("{client} pings {server}", client = pair.client, server = pair.server), &pair.looks));
     let of_logs = logs.iter().filter(|log| log.holds.is_empty() && !pairs.iter().any(|pair| log.is_of(pair)));
-    let of_logs = of_logs.map(|log| (format!("{} (pings of {})", log.inputs(), log.target), &log.looks));
+    let of_logs = of_logs
+        .map(|log| (say!("{inputs} (pings of {target})", inputs = log.inputs(), target = log.target), &log.looks));
     for (who, looks) in of_pairs.chain(of_logs) {
         for look in looks {
             let kind = match look {
@@ -137,20 +147,26 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
             };
             add(
                 3,
-                format!(
-                    "{} (pings of {}): {why}; the longest took {longest}, half of them {usual}",
-                    log.inputs(),
-                    log.target
+                say!(
+                    "{inputs} (pings of {target}): {why}; the longest took {longest}, half of them {usual}",
+                    inputs = log.inputs(),
+                    target = log.target,
+                    why,
+                    longest,
+                    usual
                 ),
             );
         }
     }
     let told = |(first, count): (String, u64)| {
-        let more = if count > 1 { format!(" ({} more alike)", count.saturating_sub(1)) } else { String::new() };
+        let more =
+            if count > 1 { say!(" ({count} more alike)", count = count.saturating_sub(1)) } else { String::new() };
         NotJudged {
             rule: RULE.code,
             because: format!("{first}{more}"),
-            record_next: "ping -D -O with an interval of at most a quarter of the stall to look for (ping -i 0.1), while capturing at both ends.".to_owned(),
+            record_next: say!(
+                "ping -D -O with an interval of at most a quarter of the stall to look for (ping -i 0.1), while capturing at both ends."
+            ),
         }
     };
     kinds.into_values().map(told).collect()

@@ -5,6 +5,7 @@
 
 use super::claims::{Claims, Counted, claims};
 use super::{Case, Finding, NotJudged, Rule, Verdict};
+use crate::language::say;
 
 /// What one host lacks for one rule.
 pub(super) struct Lack {
@@ -42,8 +43,8 @@ pub(super) fn not_judged<'a>(
     let Some((name, first)) = lacking.next() else { return Vec::new() };
     let others = match lacking.count() {
         0 => String::new(),
-        1 => " (and so for one host more)".to_owned(),
-        more => format!(" (and so for {more} hosts more)"),
+        1 => say!(" (and so for one host more)"),
+        more => say!(" (and so for {more} hosts more)", more),
     };
     let because = format!("{name}: {}{others}", first.because);
     vec![NotJudged { rule: rule.code, because, record_next: first.record.to_owned() }]
@@ -55,6 +56,10 @@ pub(super) fn no_whole(host: &Claims<'_>, counted: Option<Counted>, few: u64, wh
     if wholes.iter().any(|whole| host.counted(whole).is_some()) {
         return None;
     }
-    let because = format!("{counted}, and {} is not told, so that its share is not known", wholes.join(" and "));
+    let because = say!(
+        "{counted}, and {wholes} is not told, so that its share is not known",
+        counted,
+        wholes = wholes.join(" and ")
+    );
     Some(Lack { because, record: "uptime; nstat -az (or /proc/net/snmp beside /proc/net/netstat)" })
 }

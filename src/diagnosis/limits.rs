@@ -4,6 +4,7 @@ use super::{Case, Cell, Confidence, Exhibit, Finding, Rule, Severity, Subject, T
 use crate::connection::Connection;
 use crate::evidence::sight::{Examples, Place};
 use crate::ingest::Capture;
+use crate::language::say;
 use crate::time::Time;
 
 /// A capture among the inputs.
@@ -52,7 +53,7 @@ fn about_packets(mut finding: Finding) -> Finding {
 pub(super) fn cannot_be_told(finding: &mut Finding, rules: &[(&str, &str)]) {
     let text = |text: &str| Cell::Text(text.to_owned());
     finding.tables.push(Table {
-        title: "What cannot be told because of it".to_owned(),
+        title: say!("What cannot be told because of it"),
         columns: vec!["rules".to_owned(), "what".to_owned()],
         rows: rules.iter().map(|(rules, what)| vec![text(rules), text(what)]).collect(),
     });
@@ -76,14 +77,14 @@ pub(super) fn exhibits(
 
 /// `a to b:80`.
 pub(super) fn ends(connection: Connection<'_>) -> String {
-    format!("{} to {}", connection.client(), connection.server())
+    say!("{client} to {server}", client = connection.client(), server = connection.server())
 }
 
 /// A share as people say it.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn percent(part: u64, whole: u64) -> String {
     let share = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
-    if part > 0 && share < 0.1 { "less than 0.1 %".to_owned() } else { format!("{share:.1} %") }
+    if part > 0 && share < 0.1 { say!("less than 0.1 %") } else { format!("{share:.1} %") }
 }
 
 /// What to record instead, for most of these rules.

@@ -1,6 +1,7 @@
 //! What cannot be judged because only a part of the captures was looked at (`--host`, `--port`, `--between`, `--filter`).
 
 use super::{Case, NotJudged};
+use crate::language::say;
 
 /// One entry a group of rules that the part leaves without what they need.
 pub(super) fn not_judged(case: &Case<'_>) -> Vec<NotJudged> {
@@ -10,8 +11,8 @@ pub(super) fn not_judged(case: &Case<'_>) -> Vec<NotJudged> {
     let words = part.words();
     let entry = |rule, because: &str| NotJudged {
         rule,
-        because: format!("{words} left {left} packets out: {because}"),
-        record_next: format!("nothing: run it again without {words}"),
+        because: say!("{words} left {left} packets out: {because}", words, left, because),
+        record_next: say!("nothing: run it again without {words}", words),
     };
     let mut entries = Vec::new();
     if part.takes_connections_apart() {

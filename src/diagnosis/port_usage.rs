@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::connection::{Side, Who};
 use crate::evidence::groups::Ends;
 use crate::evidence::holds::{Held, Hold, Holds, Steps};
+use crate::language::say;
 use crate::time::{Span, Time};
 
 /// Fewer ports than this say nothing of a range.
@@ -140,7 +141,7 @@ impl PortUsage {
             (true, 0) => ", even only",
             (true, _) => ", odd only",
         };
-        format!("{lowest} to {highest}{parity}")
+        say!("{lowest} to {highest}{parity}", lowest, highest, parity)
     }
 }
 

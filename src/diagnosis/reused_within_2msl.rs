@@ -10,12 +10,12 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::finding::plural;
 use super::group::{Group, Show, groups_among};
 use super::port_usage::LEAST;
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Connection, ReuseOutcome, Side, Socket, Who};
 use crate::evidence::groups::Ends;
+use crate::language::{Text, plural, say, words};
 use crate::segment::SeqNumber;
 use crate::time::{Span, Time};
 
@@ -66,22 +66,29 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     let shortest = group.picked.iter().map(|(_, (interval, _))| *interval).min().unwrap_or_default();
     let trouble = lost > 0 || challenged > 0;
     let mut finding = group.finding(&RULE, if trouble { Severity::Warning } else { Severity::Info }, Confidence::High);
-    finding.title = format!(
-        "{client} uses {} to {server} again before 2MSL, the soonest after {shortest}",
-        plural(total, "socket pair")
+    finding.title = say!(
+        "{client} uses {pairs} to {server} again before 2MSL, the soonest after {shortest}",
+        client,
+        pairs = plural(total, "socket pair"),
+        server,
+        shortest
     );
-    finding.summary = format!(
-        "Of {} before 2MSL = {two_msl}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.{}{}{}",
-        plural(total, "reuse"),
-        sentence(
+    finding.summary = say!(
+        "Of {reuses} before 2MSL = {two_msl}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.{followed}{undecided}{group}",
+        reuses = plural(total, "reuse"),
+        two_msl,
+        accepted,
+        challenged,
+        lost,
+        followed = sentence(
             followed,
             "came back from another port with the same ISN and opened there: a NAT gave the retry a new port."
         ),
-        sentence(
+        undecided = sentence(
             undecided,
             "more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell."
         ),
-        ports(case, group),
+        group = ports(case, group)
     );
     finding.metric("reuses", number(total));
     finding.metric("shortest_s", shortest.secs());
@@ -97,11 +104,17 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding.tables.push(one_by_one(group, retries));
     finding.exhibit_all(group.exhibits(case, Show::First, |connection, (interval, outcome)| {
         let retried = match followed_by(*connection, *outcome, retries) {
-            Some(next) => format!("; the same SYN came again from port {}", next.client().port),
+            Some(next) => say!("; the same SYN came again from port {port}", port = next.client().port),
             None => String::new(),
         };
         let port = connection.client().port;
-        format!("SYN from port {port} {interval} after its TIME-WAIT began: {}{retried}", outcome.name())
+        say!(
+            "SYN from port {port} {interval} after its TIME-WAIT began: {outcome}{retried}",
+            port,
+            interval,
+            outcome = outcome.name(),
+            retried
+        )
     }));
     finding.advise(if trouble {
         "Let the client keep its timestamps on and its ports longer: more destinations or addresses, a wider net.ipv4.ip_local_port_range, or kept-alive connections."
@@ -127,12 +140,12 @@ fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
     let ends = Ends { point: group.point, client: group.client, server: group.server };
     let usage = case.occupancy().usage(&ends).filter(|usage| usage.connections >= LEAST);
     match usage {
-        Some(usage) if usage.circled => format!(
-            " The client goes round in {} ports ({}) and held {} of them at most, at {:.0} new connections a second.",
-            usage.distinct,
-            usage.range_text(),
-            usage.peak.1,
-            usage.latest_rate(usage.last.from),
+        Some(usage) if usage.circled => say!(
+            " The client goes round in {distinct} ports ({range_text}) and held {peak} of them at most, at {usage} new connections a second.",
+            distinct = usage.distinct,
+            range_text = usage.range_text(),
+            peak = usage.peak.1,
+            usage = format!("{:.0}", usage.latest_rate(usage.last.from))
         ),
         _ => String::new(),
     }
@@ -221,7 +234,11 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
         let count = all.count(|_, (interval, _)| inside(*interval));
         let accepted = all.count(|_, (interval, outcome)| inside(*interval) && *outcome == ReuseOutcome::Accepted);
         together += count;
-        let name = if edge == after { format!("{two_msl} to {after}: cannot tell") } else { format!("under {edge}") };
+        let name = if edge == after {
+            say!("{two_msl} to {after}: cannot tell", two_msl, after)
+        } else {
+            say!("under {edge}", edge)
+        };
         let share = 100.0 * number(together) / number(all.total()).max(1.0);
         rows.push(vec![
             Cell::Text(name),
@@ -232,8 +249,8 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
         from = edge;
     }
     Table {
-        title: "From the start of TIME-WAIT to the new SYN".to_owned(),
-        columns: ["interval", "reuses", "together, %", "accepted at once"].map(str::to_owned).to_vec(),
+        title: say!("From the start of TIME-WAIT to the new SYN"),
+        columns: words!("interval", "reuses", "together, %", "accepted at once").map(Text::of).to_vec(),
         rows,
     }
 }
@@ -247,7 +264,9 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
         let deltas = Deltas::of(*connection);
         let text = |delta: Option<i32>| Cell::Text(delta.map_or("–".to_owned(), |delta| format!("{delta:+}")));
         let outcome_text = match followed_by(*connection, *outcome, retries) {
-            Some(next) => format!("{}, then opened from port {}", outcome.name(), next.client().port),
+            Some(next) => {
+                say!("{outcome}, then opened from port {port}", outcome = outcome.name(), port = next.client().port)
+            }
             None => outcome.name().to_owned(),
         };
         vec![
@@ -262,8 +281,8 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
         ]
     };
     Table {
-        title: "Reuses, those with trouble first".to_owned(),
-        columns: [
+        title: say!("Reuses, those with trouble first"),
+        columns: words!(
             "port",
             "interval",
             "TIME-WAIT at",
@@ -272,8 +291,8 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
             "outcome",
             "connect took",
             "because",
-        ]
-        .map(str::to_owned)
+        )
+        .map(Text::of)
         .to_vec(),
         rows: picked.iter().take(SHOWN).map(row).collect(),
     }

@@ -26,6 +26,21 @@ impl<T: Said + ?Sized> Said for &T {
     }
 }
 
+impl<T: Said + ToOwned + ?Sized> Said for std::borrow::Cow<'_, T>
+where
+    T::Owned: fmt::Display,
+{
+    fn said(&self) -> Text {
+        (**self).said()
+    }
+}
+
+impl<T: Said + ?Sized> Said for std::sync::Arc<T> {
+    fn said(&self) -> Text {
+        (**self).said()
+    }
+}
+
 impl<T: Said + ?Sized> Said for Box<T> {
     fn said(&self) -> Text {
         (**self).said()

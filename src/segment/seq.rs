@@ -51,11 +51,15 @@ impl TsVal {
     }
 }
 
+impl crate::language::Said for SeqNumber {}
+
 impl fmt::Display for SeqNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
+
+impl crate::language::Said for TsVal {}
 
 impl fmt::Display for TsVal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

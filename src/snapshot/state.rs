@@ -122,6 +122,8 @@ impl TcpState {
     }
 }
 
+impl crate::language::Said for TcpState {}
+
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

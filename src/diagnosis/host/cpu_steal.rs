@@ -6,6 +6,7 @@ use super::super::claims::{Claims, each_host};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::say;
 use crate::snapshot::Sample;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -22,10 +23,10 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         samples.filter(|sample| &*sample.subject == "all" && matches!(&*sample.name, "st" | "%steal")).collect();
     let mean = stolen.iter().map(|sample| sample.value).sum::<f64>() / number(stolen.len() as u64);
     let worst = stolen.iter().max_by(|one, other| one.value.total_cmp(&other.value)).filter(|_| mean > MUCH)?;
-    let title = format!("{mean:.0} % of CPU time is stolen by the hypervisor");
-    let summary = format!(
-        "The virtual CPUs were ready to run and did not, up to {:.0} % of the time: the host stands still for moments that it cannot see, which looks like a slow network or a stalled host (STALL001).",
-        worst.value
+    let title = say!("{mean} % of CPU time is stolen by the hypervisor", mean = format!("{mean:.0}"));
+    let summary = say!(
+        "The virtual CPUs were ready to run and did not, up to {value} % of the time: the host stands still for moments that it cannot see, which looks like a slow network or a stalled host (STALL001).",
+        value = format!("{:.0}", worst.value)
     );
     let mut finding = host.finding(Severity::Warning, Confidence::High, title, summary);
     finding.metric("steal_percent", significant(mean));
@@ -35,7 +36,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
             .map(|sample| line(sample.source, format!("{} {:.1}", sample.name, sample.value)))
             .collect::<Vec<_>>(),
     );
-    finding.advise("Ask who runs the hypervisor: the machine is overbooked, or the guest has used up its CPU credits.");
+    finding.advise(say!(
+        "Ask who runs the hypervisor: the machine is overbooked, or the guest has used up its CPU credits."
+    ));
     finding.refer(&["top(1)", "mpstat(1)"]);
     Some(finding)
 }

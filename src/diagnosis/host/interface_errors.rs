@@ -5,6 +5,7 @@
 use super::super::claims::{Claims, ask_again, each_host, percent};
 use super::super::finding::significant;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::say;
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST049", name: "interface-errors", explanation: include_str!("interface_errors.md"), judge };
@@ -28,19 +29,27 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         samples.iter().filter(|sample| sample.format == "ip_s_link").map(|sample| &*sample.subject).collect();
     let worst = interfaces.into_iter().flat_map(|interface| ["rx", "tx"].map(|way| (interface, way)));
     let worst = worst.filter_map(|(interface, way)| {
-        let errors = of(interface, &format!("{way} errors"))?;
-        let share = percent(errors.amount, of(interface, &format!("{way} packets"))?.amount)?;
+        let errors = of(interface, &say!("{way} errors", way))?;
+        let share = percent(errors.amount, of(interface, &say!("{way} packets", way))?.amount)?;
         (share > SHARE && errors.amount >= FEW).then_some((interface, way, errors, share))
     });
     let (interface, way, errors, share) = worst.max_by(|one, other| one.3.total_cmp(&other.3))?;
     let direction = if way == "rx" { "receiving" } else { "sending" };
-    let title = format!("{interface} fails {direction} {share:.1} % of its packets: {errors}");
-    let summary = "Packets with errors are dropped by the interface: TCP sees loss, and repeats. Cables, optics, duplex and firmware do it; where missed grows, the ring was full.".to_owned();
+    let title = say!(
+        "{interface} fails {direction} {share} % of its packets: {errors}",
+        interface,
+        direction,
+        share = format!("{share:.1}"),
+        errors
+    );
+    let summary = say!(
+        "Packets with errors are dropped by the interface: TCP sees loss, and repeats. Cables, optics, duplex and firmware do it; where missed grows, the ring was full."
+    );
     let mut finding = host.finding(errors.by_share(Severity::Warning), Confidence::High, title, summary);
     finding.metric("errors", number(errors.amount));
     finding.metric("share_percent", significant(share));
     finding.exhibit_all(errors.exhibits());
-    finding.advise(format!("ethtool -S {interface} names the kind of error; ethtool {interface} shows speed and duplex; ethtool -g the ring."));
+    finding.advise(say!("ethtool -S {interface} names the kind of error; ethtool {interface} shows speed and duplex; ethtool -g the ring.", interface));
     ask_again(&mut finding, &errors);
     finding.refer(&["ip-link(8)", "ethtool(8)"]);
     Some(finding)

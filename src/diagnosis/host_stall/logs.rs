@@ -11,6 +11,7 @@ use super::super::Case;
 use super::super::stall::{self, Look, Probe, Timing};
 use super::hold::{Hold, PairStalls, Place, Proof, merged};
 use crate::evidence::echoes::{EchoProbe, EchoSeries};
+use crate::language::say;
 use crate::snapshot::{PingSeries, PingTool, ProbeOutcome, Source};
 use crate::time::{Span, Time};
 
@@ -85,7 +86,7 @@ pub(crate) fn logs(case: &Case<'_>) -> Vec<LogStalls> {
 
 fn target(series: &PingSeries) -> String {
     let named = || series.target.as_deref().map(str::to_owned);
-    series.address.map(|address| address.to_string()).or_else(named).unwrap_or_else(|| "an unnamed host".to_owned())
+    series.address.map(|address| address.to_string()).or_else(named).unwrap_or_else(|| say!("an unnamed host"))
 }
 
 fn group(host: usize, target: String, senders: &BTreeSet<IpAddr>, of: Vec<(&PingSeries, Log)>) -> LogStalls {
@@ -190,11 +191,11 @@ impl Log {
             let (probe, line) = (self.probes.get(*place)?, *self.lines.get(*place)?);
             let rtt = probe.rtt?;
             let number = self.first.saturating_add(i64::try_from(*place).unwrap_or(0));
-            let text = format!("the reply to probe {number} took {rtt}, {words}");
+            let text = say!("the reply to probe {number} took {rtt}, {words}", number, rtt, words);
             let at = self.dated.then(|| probe.sent.plus(rtt));
             Some(Proof { place: Place::Line(Source { line, ..self.source }), at, text })
         };
-        let first = one(first, &format!("the first of {} that came together", held.len()));
+        let first = one(first, &say!("the first of {held} that came together", held = held.len()));
         first.into_iter().chain(one(last, "the last of them")).collect()
     }
 }

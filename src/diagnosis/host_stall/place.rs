@@ -10,6 +10,7 @@ use super::super::Case;
 use super::hold::{Hold, PairStalls, Way};
 use super::logs::LogStalls;
 use crate::evidence::echoes::EchoProbe;
+use crate::language::say;
 use crate::time::{Span, Time};
 
 /// Where the stalls of a pair happened.
@@ -70,10 +71,10 @@ enum Elsewhere {
 pub(super) fn place(case: &Case<'_>, pings: Pings<'_>) -> Placed {
     let mut verdict = match pings {
         Pings::Captured(pair) => side(pair),
-        Pings::Logged(log) => format!(
-            "A log shows one side only: {} itself, {} or something between them held the replies.",
-            pings.ends().0.name,
-            log.target
+        Pings::Logged(log) => say!(
+            "A log shows one side only: {ends} itself, {target} or something between them held the replies.",
+            ends = pings.ends().0.name,
+            target = log.target
         ),
     };
     let clues = clues(case, pings);
@@ -105,10 +106,10 @@ fn side(pair: &PairStalls) -> String {
         of
     };
     let replies = senders(Way::Replies).into_iter().map(|(client, server)| {
-        format!("Requests of {client} passed the capture point evenly and the replies came together: held behind the point, by {server} or on the way to it; if this was captured on {client}, by {client} itself as well.")
+        say!("Requests of {client} passed the capture point evenly and the replies came together: held behind the point, by {server} or on the way to it; if this was captured on {client}, by {client} itself as well.", client, server)
     });
     let requests = senders(Way::Requests).into_iter().map(|(client, _)| {
-        format!("Requests of {client} came together and kept their schedule: held before the capture point, by {client} or on the way from it; if this was captured on the pinged host, by that host itself as well.")
+        say!("Requests of {client} came together and kept their schedule: held before the capture point, by {client} or on the way from it; if this was captured on the pinged host, by that host itself as well.", client)
     });
     replies.chain(requests).collect::<Vec<_>>().join(" ")
 }
@@ -157,7 +158,7 @@ impl Pings<'_> {
                 let mut senders = log.senders.iter();
                 let name = match (senders.next(), senders.next()) {
                     (Some(only), None) => only.to_string(),
-                    _ => format!("the host that wrote {}", log.inputs()),
+                    _ => say!("the host that wrote {inputs}", inputs = log.inputs()),
                 };
                 let sender = End { name, addresses: log.senders.clone(), host: Some(log.host) };
                 let addresses = log.address.into_iter().collect();
@@ -295,7 +296,7 @@ fn or_gateway(case: &Case<'_>, common: &str, third: &str) -> String {
         let mut hosts = case.evidence.hosts.iter().filter(|host| own.is_none_or(|own| host.addresses().contains(&own)));
         hosts.any(|host| host.host.facts.gateways.iter().any(|gateway| gateway.address == address))
     });
-    if is_gateway { format!("its gateway {third}") } else { third.to_owned() }
+    if is_gateway { say!("its gateway {third}", third) } else { third.to_owned() }
 }
 
 impl Clue {
@@ -311,27 +312,36 @@ impl Clue {
         let (client, server) = pings.ends();
         let (client, server) = (client.name, server.name);
         match self {
-            Self::Clean { common, suspect, third } => format!(
-                " Pings between {common} and {} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
-                or_gateway(case, common, third)
+            Self::Clean { common, suspect, third } => say!(
+                " Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
+                common,
+                third = or_gateway(case, common, third),
+                suspect
             ),
-            Self::Stalled { common, third } => format!(
-                " Pings between {common} and {} stalled at the same moments: {common}, or a host or link that both share.",
-                or_gateway(case, common, third)
+            Self::Stalled { common, third } => say!(
+                " Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share.",
+                common,
+                third = or_gateway(case, common, third)
             ),
-            Self::ReverseClean { by } => format!(
-                " The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way."
+            Self::ReverseClean { by } => say!(
+                " The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way.",
+                by
             ),
             Self::ReverseStalled { by } => {
-                format!(
-                    " The pings of {by} the other way stalled as well, as they do whichever of the two stands still."
+                say!(
+                    " The pings of {by} the other way stalled as well, as they do whichever of the two stands still.",
+                    by
                 )
             }
-            Self::Others { one, other, kin: true } => format!(
-                " Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them."
+            Self::Others { one, other, kin: true } => say!(
+                " Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them.",
+                one,
+                other
             ),
-            Self::Others { one, other, kin: false } => format!(
-                " Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link."
+            Self::Others { one, other, kin: false } => say!(
+                " Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link.",
+                one,
+                other
             ),
             Self::Elsewhere { point, what } => {
                 let name = case.evidence.points.get(usize::from(*point)).and_then(|point| point.inputs.first());
@@ -340,23 +350,32 @@ impl Clue {
                     |input| format!("p{} (i{})", point.saturating_add(1), input.saturating_add(1)),
                 );
                 match what {
-                    Elsewhere::Prompt => format!(
-                        " At {there} the same requests came evenly and were answered at once: the replies were held between {}, or by {client} {}.",
-                        if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
-                        if matches!(pings, Pings::Logged(_)) { "itself" } else { "where it captured itself" },
+                    Elsewhere::Prompt => say!(
+                        " At {there} the same requests came evenly and were answered at once: the replies were held between {_}, or by {client} {__2}.",
+                        there,
+                        _ = if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
+                        client,
+                        __2 = if matches!(pings, Pings::Logged(_)) { "itself" } else { "where it captured itself" }
                     ),
-                    Elsewhere::Seen => format!(" At {there} the same replies were late as well."),
+                    Elsewhere::Seen => say!(" At {there} the same replies were late as well.", there),
                     Elsewhere::Bunched => {
-                        format!(" At {there} the same requests came together: they were held before that point.")
+                        say!(" At {there} the same requests came together: they were held before that point.", there)
                     }
-                    Elsewhere::Even => format!(
-                        " At {there} the same requests went by evenly: they were held between the two points, on the way to {server}, or by {server} where it captured itself."
+                    Elsewhere::Even => say!(
+                        " At {there} the same requests went by evenly: they were held between the two points, on the way to {server}, or by {server} where it captured itself.",
+                        there,
+                        server
                     ),
-                    Elsewhere::Late { nearer: true } => format!(
-                        " At {there}, nearer to {server}, the same replies were late as well: held there or behind it, so by {server} or close to it."
+                    Elsewhere::Late { nearer: true } => say!(
+                        " At {there}, nearer to {server}, the same replies were late as well: held there or behind it, so by {server} or close to it.",
+                        there,
+                        server
                     ),
-                    Elsewhere::Late { nearer: false } => format!(
-                        " At {there}, nearer to {client}, the same replies were late as well: held behind both points, on the side of {server}."
+                    Elsewhere::Late { nearer: false } => say!(
+                        " At {there}, nearer to {client}, the same replies were late as well: held behind both points, on the side of {server}.",
+                        there,
+                        client,
+                        server
                     ),
                 }
             }
