@@ -115,7 +115,7 @@ fn table<'a>(
             group.count(|connection, ()| of(connection).is_some_and(|reset| reset.cause == *cause && which(reset)))
         };
         vec![
-            Cell::Text(cause.words().to_owned()),
+            Cell::Text(Text::value(cause.words())),
             Cell::Count(*count),
             Cell::Count(with(&|reset| reset.by == Side::Client)),
             Cell::Count(with(&|reset| reset.by == Side::Server)),

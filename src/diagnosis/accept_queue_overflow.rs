@@ -9,7 +9,7 @@ use super::host_facts::HostFacts;
 use super::weigh::overflow::Overflow;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 
 pub(super) static RULE: Rule = Rule {
     code: "SYN002",
@@ -66,7 +66,7 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
     finding
 }
 
-fn signs(overflow: &Overflow) -> String {
+fn signs(overflow: &Overflow) -> Text {
     let mut signs = Vec::new();
     if overflow.ignored > 0 {
         signs.push(say!(

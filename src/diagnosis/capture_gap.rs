@@ -6,7 +6,7 @@
 use super::limits::{One, cannot_be_told, captures, ends};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Unseen;
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::segment::Leap;
 use crate::time::Span;
 
@@ -90,7 +90,7 @@ fn finding(case: &Case<'_>, one: One<'_>, gap: Leap) -> Finding {
     finding.metric("gap_s", gap.span().secs());
     finding.metric("connections_across", number(goes_on));
     finding.metric("connections_missed", number(missed));
-    let frame = |frame: u64, at, text: String| one.exhibit(Some(frame), Some(at), text);
+    let frame = |frame: u64, at, text: Text| one.exhibit(Some(frame), Some(at), text);
     let mut shown: Vec<Exhibit> = vec![
         frame(gap.frame.saturating_sub(1), gap.from, say!("the last packet before the gap")),
         frame(gap.frame, gap.until, say!("the first packet behind it")),
@@ -128,7 +128,7 @@ fn finding(case: &Case<'_>, one: One<'_>, gap: Leap) -> Finding {
     finding
 }
 
-fn plural_goes_on(count: u64) -> String {
+fn plural_goes_on(count: u64) -> Text {
     if count == 1 {
         say!("One connection goes on")
     } else {

@@ -11,7 +11,7 @@ use std::fmt;
 use super::host_limits::{Limits, line};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, number};
 use crate::evidence::hosts::HostView;
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{KernelVersion, LogKind, LogLine, Setting, Source};
 use crate::time::{Span, Time};
 
@@ -144,7 +144,7 @@ impl<'a> Claims<'a> {
     }
 
     /// A finding about this host; title and summary say what is wrong, exhibits prove it.
-    pub fn finding(&self, severity: Severity, confidence: Confidence, title: String, summary: String) -> Finding {
+    pub fn finding(&self, severity: Severity, confidence: Confidence, title: Text, summary: Text) -> Finding {
         let subject = Subject { host: Some(self.host.name.clone()), ..Subject::default() };
         let mut finding = self.rule.finding(severity, confidence, subject, None);
         finding.title = format!("{}: {title}", self.host.name);

@@ -11,7 +11,7 @@ use super::host_limits::line;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
 use crate::evidence::joins::CloseWait;
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
@@ -100,7 +100,7 @@ fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Findin
     let mut names: Vec<&str> = held.iter().filter_map(|held| held.process.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
-    let who = if names.is_empty() { String::new() } else { say!(", held by {names}", names = names.join(", ")) };
+    let who = if names.is_empty() { Text::default() } else { say!(", held by {names}", names = names.join(", ")) };
     finding.summary.add(say!(
         "The host itself lists {held} of them in CLOSE-WAIT{who}: what it says and what the wire shows agree.",
         held = held.len(),
@@ -113,7 +113,7 @@ fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Findin
         finding.metric("listed_longest_s", oldest.secs());
     }
     let text = |held: &CloseWait| {
-        let age = held.age.map_or_else(String::new, |age| say!(" for {age}", age));
+        let age = held.age.map_or_else(Text::default, |age| say!(" for {age}", age));
         let owner = held.process.as_deref().unwrap_or("no owner told");
         say!("{own} with {peer} in CLOSE-WAIT{age}, {owner}", own = held.own, peer = held.peer, age, owner)
     };

@@ -176,7 +176,7 @@ fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Fi
     finding
 }
 
-fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> String {
+fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> Text {
     let ((limit, known), (_, most)) = (usage.limit(), usage.peak);
     let range = usage.range_text();
     let whose =
@@ -240,7 +240,7 @@ fn upstreams(case: &Case<'_>, of: &PortUsage) -> Table {
     usages.sort_by_key(|usage| std::cmp::Reverse(usage.connections));
     let row = |usage: &&PortUsage| {
         vec![
-            Cell::Text(usage.ends.server.to_string()),
+            Cell::Text(Text::value(usage.ends.server.to_string())),
             Cell::Count(usage.connections as u64),
             Cell::Count(usage.peak.1),
             Cell::Count(usage.time_waits),

@@ -6,7 +6,7 @@
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Exhibit, Finding, KernelVersion, number};
 use crate::evidence::hosts::{Delta, HostView};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::snapshot::Source;
 use crate::time::Span;
 
@@ -55,7 +55,7 @@ impl Agreement {
 
 /// Why the timestamp check cannot be the cause, by what the host says.
 pub(super) struct Excluded {
-    pub because: String,
+    pub because: Text,
 }
 
 impl<'a> HostFacts<'a> {
@@ -205,7 +205,7 @@ impl<'a> HostFacts<'a> {
                 say!("{grew}, but the capture shows {range}: the two disagree; {why}.", grew, range, why),
             )
         };
-        finding.summary.push_str(&text);
+        finding.summary.add(text);
         let mut exhibits = counter_exhibits("PAWSPassive", &passive);
         exhibits.extend(self.recycle_setting());
         if let Some(killed) = self.host.delta(TW_KILLED).filter(|killed| killed.delta > 0)
@@ -234,15 +234,15 @@ impl<'a> HostFacts<'a> {
     }
 
     /// Which counters hold the unanswered SYNs that PAWSPassive does not.
-    fn rest(&self, passive: u64) -> String {
+    fn rest(&self, passive: u64) -> Text {
         let grown = |counter: &str| self.host.delta(counter).map_or(0, |delta| delta.delta);
         let (requests, accepts) = (grown(REQ_Q_FULL_DROP), grown(LISTEN_OVERFLOWS));
         let Some(left) = self.seen.all.checked_sub(passive).filter(|left| *left > 0 && requests + accepts > 0) else {
-            return String::new();
+            return Text::default();
         };
         if left == requests {
             let also = match accepts {
-                0 => String::new(),
+                0 => Text::default(),
                 accepts => say!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs", accepts),
             };
             say!(
@@ -367,7 +367,7 @@ fn excluded(host: &str, because: &str, source: Source) -> Excluded {
 }
 
 /// A line of a snapshot as an exhibit.
-fn line(source: Source, text: String) -> Exhibit {
+fn line(source: Source, text: Text) -> Exhibit {
     Exhibit {
         input: format!("i{}", u64::from(source.input) + 1),
         frame: None,

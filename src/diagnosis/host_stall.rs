@@ -21,7 +21,7 @@ use self::place::Pings;
 use self::tell::Told;
 use super::stall::Look;
 use super::{Case, Finding, NotJudged, Rule, Subject, Verdict};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::PingTool;
 
 pub(super) static RULE: Rule =
@@ -93,7 +93,7 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
         names: (name, log.target.clone()),
     };
     let mut finding = told.finding(case, &RULE, subject, None, place::place(case, Pings::Logged(log)));
-    finding.display_filter = String::new();
+    finding.display_filter = Text::default();
     let pinged = log.address.and_then(|address| case.host_at(address));
     for view in [view, pinged].into_iter().flatten() {
         tell::add_signs(&mut finding, view, &log.holds, log.dated);
@@ -160,7 +160,7 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
     }
     let told = |(first, count): (String, u64)| {
         let more =
-            if count > 1 { say!(" ({count} more alike)", count = count.saturating_sub(1)) } else { String::new() };
+            if count > 1 { say!(" ({count} more alike)", count = count.saturating_sub(1)) } else { Text::default() };
         NotJudged {
             rule: RULE.code,
             because: format!("{first}{more}"),

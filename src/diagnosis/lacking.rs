@@ -5,12 +5,12 @@
 
 use super::claims::{Claims, Counted, claims};
 use super::{Case, Finding, NotJudged, Rule, Verdict};
-use crate::language::say;
+use crate::language::{Text, say};
 
 /// What one host lacks for one rule.
 pub(super) struct Lack {
     /// What was given, and what was not.
-    pub because: String,
+    pub because: Text,
     /// Commands that tell it.
     pub record: &'static str,
 }
@@ -42,7 +42,7 @@ pub(super) fn not_judged<'a>(
     let mut lacking = hosts.into_iter().filter_map(|host| Some((host.host.name.as_str(), lack(&host)?)));
     let Some((name, first)) = lacking.next() else { return Vec::new() };
     let others = match lacking.count() {
-        0 => String::new(),
+        0 => Text::default(),
         1 => say!(" (and so for one host more)"),
         more => say!(" (and so for {more} hosts more)", more),
     };

@@ -112,7 +112,7 @@ fn harm(late: &Late<'_>) -> Harm {
     }
 }
 
-fn verdict(late: &Late<'_>) -> String {
+fn verdict(late: &Late<'_>) -> Text {
     let met = match harm(late) {
         Harm::NoConnection => match age(late) {
             Some(age) => say!("{age} after TIME-WAIT began", age),
@@ -128,12 +128,12 @@ fn verdict(late: &Late<'_>) -> String {
 fn table(late: &[Late<'_>]) -> Table {
     let row = |late: &Late<'_>| {
         vec![
-            Cell::Text(late.at.to_string()),
-            Cell::Text(late.kind.words().to_owned()),
-            Cell::Text(sender(late).to_owned()),
+            Cell::Text(Text::value(late.at.to_string())),
+            Cell::Text(Text::value(late.kind.words())),
+            Cell::Text(Text::value(sender(late))),
             Cell::Count(u64::from(late.connection.client().port)),
             Cell::Count(u64::from(late.payload)),
-            Cell::Text(verdict(late)),
+            Cell::Text(Text::value(verdict(late))),
         ]
     };
     Table {

@@ -49,7 +49,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                 .iter()
                 .take(ROWS)
                 .map(|(socket, [server, client])| {
-                    vec![Cell::Text(socket.to_string()), Cell::Count(*server), Cell::Count(*client)]
+                    vec![Cell::Text(Text::value(socket.to_string())), Cell::Count(*server), Cell::Count(*client)]
                 })
                 .collect(),
         });

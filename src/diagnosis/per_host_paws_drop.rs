@@ -9,7 +9,7 @@ use super::weigh::{Cause, OtherCause, PawsVerdict, Service, Unanswered};
 use super::{
     Case, Cell, Confidence, Exhibit, Finding, KernelVersion, NotJudged, Rule, Severity, Table, Verdict, number,
 };
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say, words};
 
 pub(super) static RULE: Rule =
     Rule { code: "SYN001", name: "per-host-paws-drop", explanation: include_str!("per_host_paws_drop.md"), judge };
@@ -130,7 +130,7 @@ fn confidence(case: &Case<'_>, service: &Service, chance: f64, host: Option<&Hos
     if (chance < 1e-6 && alone) || (chance < 1e-4 && old_kernel) { Confidence::High } else { Confidence::Medium }
 }
 
-fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> String {
+fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> Text {
     let passed = service.tally.passed;
     let mut text = say!(
         "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one got no answer for 60 s: {syns} dropped, {attempts} failed. No SYN that the check drops was answered, and {passed} that it lets pass were. {service}",
@@ -140,7 +140,7 @@ fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> String 
         service = clocks(service)
     );
     if service.without_timestamps == WithoutTimestamps::Passes {
-        text.push_str(" SYNs without timestamps pass, as on kernels up to 3.16.");
+        text.add(say!("SYNs without timestamps pass, as on kernels up to 3.16."));
     }
     if either > 0 {
         let second = service.unanswered.iter().find_map(|unanswered| match unanswered.cause {
@@ -148,21 +148,21 @@ fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> String 
             Cause::PawsDropOr(OtherCause::Filter) => Some("a filter (SYN003)"),
             _ => None,
         });
-        text.push_str(&say!(" A second cause acts as well, {second}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {either_2}.", second = second.unwrap_or("not named"), either, dropped, either_2 = dropped + either));
+        text.add(say!("A second cause acts as well, {second}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {either_2}.", second = second.unwrap_or("not named"), either, dropped, either_2 = dropped + either));
     }
     if service.kernels > 1 {
-        text.push_str(&say!(
-            " {kernels} server kernels answer for this address; each was replayed by itself.",
+        text.add(say!(
+            "{kernels} server kernels answer for this address; each was replayed by itself.",
             kernels = service.kernels
         ));
     }
     text.push_str(&service.slow_sentence());
-    text.push_str(" This is what `net.ipv4.tcp_tw_recycle=1` does.");
+    text.add(say!("This is what `net.ipv4.tcp_tw_recycle=1` does."));
     text
 }
 
 /// The sentence that ends tickets: which client clock fails, and which never does.
-fn clocks(service: &Service) -> String {
+fn clocks(service: &Service) -> Text {
     let named = |place: usize| super::finding::letter(place);
     let worst =
         service.clocks.iter().enumerate().filter(|(_, clock)| clock.failed > 0).max_by_key(|(_, clock)| clock.failed);
@@ -220,7 +220,7 @@ fn clock_table(service: &Service) -> Option<Table> {
         .enumerate()
         .map(|(place, clock)| {
             vec![
-                Cell::Text(super::finding::letter(place)),
+                Cell::Text(Text::value(super::finding::letter(place))),
                 Cell::Count(u64::from(clock.hertz)),
                 Cell::Number((clock.behind * 10.0).round() / 10.0),
                 Cell::Count(clock.attempts),
@@ -228,10 +228,11 @@ fn clock_table(service: &Service) -> Option<Table> {
             ]
         })
         .collect();
-    let columns = ["clock", "rate (Hz)", "behind the highest at the end (s of its own ticks)", "attempts", "failed"];
+    let columns =
+        words!("clock", "rate (Hz)", "behind the highest at the end (s of its own ticks)", "attempts", "failed");
     (!rows.is_empty()).then(|| Table {
         title: say!("Client clocks behind this address, the highest first"),
-        columns: columns.map(str::to_owned).to_vec(),
+        columns: columns.map(Text::of).to_vec(),
         rows,
     })
 }

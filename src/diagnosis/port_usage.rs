@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::connection::{Side, Who};
 use crate::evidence::groups::Ends;
 use crate::evidence::holds::{Held, Hold, Holds, Steps};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::time::{Span, Time};
 
 /// Fewer ports than this say nothing of a range.
@@ -134,7 +134,7 @@ impl PortUsage {
 
     /// The range as people write it.
     #[must_use]
-    pub fn range_text(&self) -> String {
+    pub fn range_text(&self) -> Text {
         let (lowest, highest) = self.range;
         let parity = match (self.one_parity, lowest % 2) {
             (false, _) => "",

@@ -105,7 +105,7 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding.exhibit_all(group.exhibits(case, Show::First, |connection, (interval, outcome)| {
         let retried = match followed_by(*connection, *outcome, retries) {
             Some(next) => say!("; the same SYN came again from port {port}", port = next.client().port),
-            None => String::new(),
+            None => Text::default(),
         };
         let port = connection.client().port;
         say!(
@@ -132,11 +132,11 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
 }
 
 fn sentence(count: u64, rest: &str) -> String {
-    if count == 0 { String::new() } else { format!(" {count} {rest}") }
+    if count == 0 { Text::default() } else { format!(" {count} {rest}") }
 }
 
 /// What ports the client goes round in, where that is known.
-fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
+fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> Text {
     let ends = Ends { point: group.point, client: group.client, server: group.server };
     let usage = case.occupancy().usage(&ends).filter(|usage| usage.connections >= LEAST);
     match usage {
@@ -147,7 +147,7 @@ fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
             peak = usage.peak.1,
             usage = format!("{:.0}", usage.latest_rate(usage.last.from))
         ),
-        _ => String::new(),
+        _ => Text::default(),
     }
 }
 
@@ -241,7 +241,7 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
         };
         let share = 100.0 * number(together) / number(all.total()).max(1.0);
         rows.push(vec![
-            Cell::Text(name),
+            Cell::Text(Text::value(name)),
             Cell::Count(count),
             Cell::Number((share * 10.0).round() / 10.0),
             Cell::Count(accepted),
@@ -262,7 +262,8 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
     picked.sort_by_key(|(_, (interval, outcome))| (*outcome == ReuseOutcome::Accepted, *interval));
     let row = |(connection, (interval, outcome)): &&(Connection<'_>, Reuse)| {
         let deltas = Deltas::of(*connection);
-        let text = |delta: Option<i32>| Cell::Text(delta.map_or("–".to_owned(), |delta| format!("{delta:+}")));
+        let text =
+            |delta: Option<i32>| Cell::Text(Text::value(delta.map_or("–".to_owned(), |delta| format!("{delta:+}"))));
         let outcome_text = match followed_by(*connection, *outcome, retries) {
             Some(next) => {
                 say!("{outcome}, then opened from port {port}", outcome = outcome.name(), port = next.client().port)
@@ -271,13 +272,15 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
         };
         vec![
             Cell::Count(u64::from(connection.client().port)),
-            Cell::Text(interval.to_string()),
-            Cell::Text(holder(*connection).name().to_owned()),
+            Cell::Text(Text::value(interval.to_string())),
+            Cell::Text(Text::value(holder(*connection).name())),
             text(deltas.isn),
             text(deltas.tsval),
-            Cell::Text(outcome_text),
-            Cell::Text(delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string())),
-            Cell::Text(deltas.rule(holder(*connection)).to_owned()),
+            Cell::Text(Text::value(outcome_text)),
+            Cell::Text(Text::value(
+                delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string()),
+            )),
+            Cell::Text(Text::value(deltas.rule(holder(*connection)))),
         ]
     };
     Table {

@@ -8,7 +8,7 @@ use super::claims::{Claims, claims};
 use super::lacking::{self, Lack};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, host_limits, host_signs, number};
 use crate::evidence::hosts::HostView;
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::snapshot::{Memory, Sample, Slab, Source};
 
 pub(super) static RULE: Rule =
@@ -89,7 +89,7 @@ fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {
     match readers.as_slice() {
         [] => finding.summary.add(say!("No process that reads slab statistics is in the lists given.")),
         [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { say!(" and {rest} more", rest = rest.len()) };
+            let more = if rest.is_empty() { Text::default() } else { say!(" and {rest} more", rest = rest.len()) };
             finding.summary.add(say!("{first}{more} reads them.", first = first.0, more));
         }
     }
@@ -223,7 +223,7 @@ impl Big {
         many || heavy || self.largest.as_ref().is_some_and(|(_, slabs, _)| *slabs > SLABS)
     }
 
-    fn words(&self) -> String {
+    fn words(&self) -> Text {
         let dentries = self.dentries.filter(|(objects, ..)| *objects > DENTRIES);
         let dentries = dentries.map(|(objects, ..)| say!("{objects} dentries", objects));
         let slabs = self.largest.as_ref().filter(|(_, slabs, _)| *slabs > SLABS);

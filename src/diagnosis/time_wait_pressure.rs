@@ -300,10 +300,10 @@ fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claime
     finding.metric("overflowed", number(overflowed));
     finding.metric("needed", number(needed));
     finding.tables.push(Table {
-        title: "TIME-WAITs".to_owned(),
+        title: say!("TIME-WAITs"),
         columns: words!("host", "closed first", "most held", "left none", "would have needed").map(Text::of).to_vec(),
         rows: vec![vec![
-            Cell::Text(host.to_string()),
+            Cell::Text(Text::value(host.to_string())),
             Cell::Count(population.closes + resets),
             Cell::Count(held),
             Cell::Count(overflowed),
@@ -330,7 +330,7 @@ fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claime
     finding
 }
 
-fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claimed>) -> String {
+fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claimed>) -> Text {
     let host = population.host;
     let mut text = match &population.overflow {
         Some(overflow) => say!(
@@ -351,14 +351,14 @@ fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claime
     };
     if let Some(claimed) = claimed {
         if let Some((limit, _)) = claimed.limit {
-            text.push_str(&say!(
-                " The host itself ({claimed}) says net.ipv4.tcp_max_tw_buckets = {limit}.",
+            text.add(say!(
+                "The host itself ({claimed}) says net.ipv4.tcp_max_tw_buckets = {limit}.",
                 claimed = claimed.name,
                 limit
             ));
         }
         if let Some(told) = claimed.overflow {
-            text.push_str(&say!(" Its counter TCPTimeWaitOverflow stands at {total}", total = told.total));
+            text.add(say!("Its counter TCPTimeWaitOverflow stands at {total}", total = told.total));
             let grew = say!(", {value} more than at the first moment that is told", value = told.value);
             text.push_str(if told.grew { &grew } else { "" });
             text.push('.');

@@ -21,7 +21,7 @@ use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, number}
 use crate::connection::Socket;
 use crate::evidence::clocks::Clocks;
 use crate::evidence::pairs::{Attempt, HostPair, SynSeen};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::time::{Span, Time};
 
 /// Why a SYN segment went unanswered.
@@ -427,9 +427,9 @@ impl Service {
     }
 
     /// The same in words.
-    pub fn slow_sentence(&self) -> String {
+    pub fn slow_sentence(&self) -> Text {
         match self.slow {
-            0 => String::new(),
+            0 => Text::default(),
             slow => say!(
                 " {attempts} opened only after a retry, the slowest after {slowest}: users felt that.",
                 attempts = plural(slow, "attempt"),

@@ -81,7 +81,7 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     let sequence = if growing {
         say!(" At the moments told there were {counts}.", counts = joined(&counts))
     } else {
-        String::new()
+        Text::default()
     };
     let summary = say!(
         "The peers closed; only the application can end these connections, and no timer or setting does. {how}{sequence}",
@@ -148,8 +148,8 @@ fn table(moments: &[BTreeMap<Key, Held<'_>>]) -> Table {
     rows.sort_by_key(|(_, held)| std::cmp::Reverse(held.rows.len()));
     let row = |((owner, service), held): (&Key, &Held<'_>)| {
         vec![
-            Cell::Text(owner.clone()),
-            Cell::Text(service.clone()),
+            Cell::Text(Text::value(owner.clone())),
+            Cell::Text(Text::value(service.clone())),
             Cell::Count(held.rows.len() as u64),
             Cell::Count(held.established),
         ]

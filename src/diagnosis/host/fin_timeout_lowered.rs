@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST012", name: "fin-timeout-lowered", explanation: include_str!("fin_timeout_lowered.md"), judge };
@@ -31,7 +31,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         return None;
     }
     let title = say!("tcp_fin_timeout = {seconds} does not shorten TIME-WAIT", seconds);
-    let count = held.map_or_else(String::new, |(count, _)| say!(" {count} TIME-WAITs are held all the same.", count));
+    let count = held.map_or_else(Text::default, |(count, _)| say!(" {count} TIME-WAITs are held all the same.", count));
     let summary = say!(
         "The setting bounds FIN-WAIT-2 of sockets that no process owns any more. TIME-WAIT lasts 60 s on Linux, fixed when the kernel is built.{count} With a few seconds, peers that close late get RST for their FIN (FW002).",
         count

@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, ask_again, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, Source, TcpState};
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -28,7 +28,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         "A listener had as many handshakes under way as its queue holds, and SYN cookies are off or refused: further SYNs get no answer."
     );
     let mut exhibits = dropped.exhibits();
-    let mut finding = host.finding(severity, Confidence::High, title, String::new());
+    let mut finding = host.finding(severity, Confidence::High, title, Text::default());
     if let Some((port, count, limit, source)) = piled {
         summary.add(say!(
             "Port {port} is full at the moment of the listing: {count} handshakes under way, and room for {limit}.",

@@ -6,7 +6,7 @@ use super::super::claims::Claims;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{SocketRow, TcpState};
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -33,7 +33,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
                 && worst.as_ref().is_none_or(|(_, most)| rows.len() > most.len())
             {
                 let ip = peer.host.ip().map_or_else(|| say!("a named host"), |ip| ip.to_string());
-                let port = peer.port.number().map_or_else(String::new, |port| say!(" port {port}", port));
+                let port = peer.port.number().map_or_else(Text::default, |port| say!(" port {port}", port));
                 worst = Some((format!("{ip}{port}"), rows));
             }
         }

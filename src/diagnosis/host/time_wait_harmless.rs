@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::TcpState;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -31,8 +31,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     }
     let (port, most) = *served.first()?;
     let title = say!("{total} TIME-WAITs on its own services are harmless, most on port {port}", total, port);
-    let against = limit
-        .map_or_else(String::new, |(limit, _)| say!(" tcp_max_tw_buckets allows {limit}; {all} are held.", limit, all));
+    let against = limit.map_or_else(Text::default, |(limit, _)| {
+        say!(" tcp_max_tw_buckets allows {limit}; {all} are held.", limit, all)
+    });
     let summary = say!(
         "{most} of them are on port {port}, which this host listens on: they use up no port, since every one has the same, and each takes about 256 bytes.{against} Nothing needs tuning; whoever wants fewer lets the clients close first.",
         most,

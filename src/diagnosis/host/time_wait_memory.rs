@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::Slab;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -26,7 +26,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         active_objects = slab.active_objects,
         _000_000 = bytes(slab) / 1_000_000
     );
-    let agrees = held.map_or_else(String::new, |(count, _)| say!(" The listing of sockets tells {count}.", count));
+    let agrees = held.map_or_else(Text::default, |(count, _)| say!(" The listing of sockets tells {count}.", count));
     let summary = say!(
         "{slab} has {active_objects} objects of {object_bytes} bytes.{agrees} That memory cannot be swapped; it is given back a minute after the connections closed.",
         slab = slab.name,

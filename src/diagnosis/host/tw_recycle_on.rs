@@ -51,7 +51,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     }
     for counter in ["TcpExtPAWSPassive", "TcpExtTWKilled"] {
         if let Some(counted) = host.moved(counter) {
-            finding.summary.push_str(&format!(" {counted}."));
+            finding.summary.add(format!(" {counted}."));
             exhibits.extend(counted.exhibits());
         }
     }

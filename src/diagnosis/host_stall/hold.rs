@@ -7,7 +7,7 @@ use super::super::Case;
 use super::super::stall::{self, Look, Probe, Stall, Timing};
 use super::unordered;
 use crate::evidence::echoes::{EchoProbe, EchoSeries, Stray};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
@@ -76,7 +76,7 @@ pub(crate) struct Proof {
     pub place: Place,
     /// Where the moment is known.
     pub at: Option<Time>,
-    pub text: String,
+    pub text: Text,
 }
 
 /// Where a proof stands.
@@ -261,7 +261,7 @@ fn hold(series: &EchoSeries, stall: &Stall, way: Way, probes: &[EchoProbe]) -> H
 fn proof(series: &EchoSeries, held: &[EchoProbe], way: Way, release: Time) -> Vec<Proof> {
     let (Some(first), Some(last)) = (held.first(), held.last()) else { return Vec::new() };
     let (client, server) = (series.client, series.server);
-    let one = |(at, frame): (Time, u64), text: String| Proof { place: Place::Frame(frame), at: Some(at), text };
+    let one = |(at, frame): (Time, u64), text: Text| Proof { place: Place::Frame(frame), at: Some(at), text };
     if way == Way::Requests {
         let early = one(
             first.request,

@@ -11,7 +11,7 @@ use super::super::Case;
 use super::super::stall::{self, Look, Probe, Timing};
 use super::hold::{Hold, PairStalls, Place, Proof, merged};
 use crate::evidence::echoes::{EchoProbe, EchoSeries};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{PingSeries, PingTool, ProbeOutcome, Source};
 use crate::time::{Span, Time};
 
@@ -84,7 +84,7 @@ pub(crate) fn logs(case: &Case<'_>) -> Vec<LogStalls> {
     groups
 }
 
-fn target(series: &PingSeries) -> String {
+fn target(series: &PingSeries) -> Text {
     let named = || series.target.as_deref().map(str::to_owned);
     series.address.map(|address| address.to_string()).or_else(named).unwrap_or_else(|| say!("an unnamed host"))
 }

@@ -10,13 +10,13 @@ use super::super::Case;
 use super::hold::{Hold, PairStalls, Way};
 use super::logs::LogStalls;
 use crate::evidence::echoes::EchoProbe;
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::time::{Span, Time};
 
 /// Where the stalls of a pair happened.
 pub(super) struct Placed {
     /// Sentences.
-    pub verdict: String,
+    pub verdict: Text,
     /// Other pings or another point say which host it was, or between which points.
     pub settled: bool,
 }
@@ -92,7 +92,7 @@ pub(super) fn place(case: &Case<'_>, pings: Pings<'_>) -> Placed {
 }
 
 /// What the capture point itself shows.
-fn side(pair: &PairStalls) -> String {
+fn side(pair: &PairStalls) -> Text {
     // The series may run both ways; each stall says of its own senders.
     let senders = |way: Way| {
         let shows = |witness: &&super::hold::Witness| witness.way == way;
@@ -290,7 +290,7 @@ fn same(one: &EchoProbe, other: &EchoProbe) -> bool {
 }
 
 /// A third host, and that it is the gateway of the one that pings it where that one's routes say so.
-fn or_gateway(case: &Case<'_>, common: &str, third: &str) -> String {
+fn or_gateway(case: &Case<'_>, common: &str, third: &str) -> Text {
     let (own, address) = (common.parse::<IpAddr>().ok(), third.parse::<IpAddr>().ok());
     let is_gateway = address.is_some_and(|address| {
         let mut hosts = case.evidence.hosts.iter().filter(|host| own.is_none_or(|own| host.addresses().contains(&own)));
@@ -308,7 +308,7 @@ impl Clue {
         )
     }
 
-    fn words(&self, case: &Case<'_>, pings: Pings<'_>) -> String {
+    fn words(&self, case: &Case<'_>, pings: Pings<'_>) -> Text {
         let (client, server) = pings.ends();
         let (client, server) = (client.name, server.name);
         match self {
@@ -353,7 +353,7 @@ impl Clue {
                     Elsewhere::Prompt => say!(
                         " At {there} the same requests came evenly and were answered at once: the replies were held between {_}, or by {client} {__2}.",
                         there,
-                        _ = if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
+                        both = if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
                         client,
                         __2 = if matches!(pings, Pings::Logged(_)) { "itself" } else { "where it captured itself" }
                     ),

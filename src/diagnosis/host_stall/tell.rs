@@ -11,7 +11,7 @@ use super::hold::{Hold, Place, Way};
 use super::place::Placed;
 use super::tcp::{Answer, Clock, TcpStall};
 use crate::evidence::hosts::HostView;
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say, words};
 use crate::time::{Span, Time};
 
 /// The stalls between two hosts.
@@ -48,7 +48,7 @@ impl Told<'_> {
             longest
         );
         finding.summary = self.summary();
-        finding.summary.push_str(&placed.verdict);
+        finding.summary.add(placed.verdict);
         finding.metric("stalls", number(stalls));
         finding.metric("stalled_ms", rounded(stalled));
         finding.metric("longest_ms", rounded(longest));
@@ -99,7 +99,7 @@ impl Told<'_> {
         (self.watched > Span::ZERO).then(|| (stalled.secs() / self.watched.secs() * 1000.0).round() / 10.0)
     }
 
-    fn summary(&self) -> String {
+    fn summary(&self) -> Text {
         let (held, lost) = (self.sum(|hold| hold.held), self.sum(|hold| hold.lost));
         let ways = |way: Way| self.holds.iter().any(|hold| hold.has(way));
         let what = match (ways(Way::Replies), ways(Way::Requests)) {
@@ -107,7 +107,7 @@ impl Told<'_> {
             (false, true) => "requests",
             _ => "replies",
         };
-        let share = self.share().map_or_else(String::new, |share| say!(", {share} % of the time watched", share));
+        let share = self.share().map_or_else(Text::default, |share| say!(", {share} % of the time watched", share));
         let fate = match lost {
             0 => say!("none of those sent meanwhile was lost"),
             _ => say!("{requests} sent meanwhile never answered", requests = plural(lost, "request")),
@@ -141,14 +141,14 @@ impl Told<'_> {
                 Cell::Number(rounded(hold.length)),
                 Cell::Number(rounded(hold.lasted.0)),
                 Cell::Number(rounded(hold.lasted.1)),
-                Cell::Text(hold.words().to_owned()),
+                Cell::Text(Text::value(hold.words())),
                 Cell::Count(hold.held as u64),
                 Cell::Count(hold.lost as u64),
-                Cell::Text(if hold.tail_drop { "yes" } else { "no" }.to_owned()),
+                Cell::Text(Text::value(if hold.tail_drop { "yes" } else { "no" })),
                 Cell::Count(hold.series as u64),
             ]
         };
-        let columns = [
+        let columns = words!(
             "start",
             "release",
             "length, ms",
@@ -159,10 +159,10 @@ impl Told<'_> {
             "lost",
             "tail drop",
             "echo series",
-        ];
+        );
         Table {
-            title: "Stalls".to_owned(),
-            columns: columns.map(str::to_owned).to_vec(),
+            title: say!("Stalls"),
+            columns: columns.map(Text::of).to_vec(),
             rows: self.holds.iter().map(row).collect(),
         }
     }
@@ -293,19 +293,19 @@ pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> 
         let connections: std::collections::BTreeSet<(u16, u64)> =
             stall.answers.iter().map(|answer| answer.connection).collect();
         vec![
-            Cell::Text(stall.since.rfc3339()),
-            Cell::Text(stall.release.0.rfc3339()),
+            Cell::Text(Text::value(stall.since.rfc3339())),
+            Cell::Text(Text::value(stall.release.0.rfc3339())),
             Cell::Number(rounded(length(stall))),
             Cell::Count(stall.answers.len() as u64),
             Cell::Count(connections.len() as u64),
             Cell::Count(stall.peers.len() as u64),
-            Cell::Text(tcp_words(stall).to_owned()),
+            Cell::Text(Text::value(tcp_words(stall))),
         ]
     };
-    let columns = ["first owed", "release", "at least, ms", "late answers", "connections", "peers", "timestamps"];
+    let columns = words!("first owed", "release", "at least, ms", "late answers", "connections", "peers", "timestamps");
     finding.tables.push(Table {
         title: say!("Stalls in TCP"),
-        columns: columns.map(str::to_owned).to_vec(),
+        columns: columns.map(Text::of).to_vec(),
         rows: stalls.iter().map(row).collect(),
     });
     let exhibit = |answer: &&Answer| {

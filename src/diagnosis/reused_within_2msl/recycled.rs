@@ -9,7 +9,7 @@ use super::super::{Case, Finding, number};
 use super::{Group, Reuse, holder};
 use crate::connection::{Connection, Who};
 use crate::evidence::hosts::{Delta, HostView};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::time::{Span, Time};
 
 const RECYCLED: &str = "TcpExtTWRecycled";
@@ -35,7 +35,7 @@ pub(super) fn weigh(case: &Case<'_>, finding: &mut Finding, group: &Group<'_, Re
     let reuses = times.len() as u64;
     let Some(told) = Told::of(host, *first, *last) else { return };
     finding.metric("tw_recycled", number(told.value));
-    finding.summary.push_str(&told.sentence(&host.name, reuses));
+    finding.summary.add(told.sentence(&host.name, reuses));
     finding.exhibit_all(told.lines);
 }
 
@@ -72,7 +72,7 @@ impl Told {
         })
     }
 
-    fn sentence(&self, host: &str, reuses: u64) -> String {
+    fn sentence(&self, host: &str, reuses: u64) -> Text {
         let counted = if self.around { "grew by" } else { "stands at" };
         let verdict = match self.value.cmp(&reuses) {
             std::cmp::Ordering::Less => {
