@@ -75,7 +75,7 @@ use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::evidence::sight::Sight;
-use crate::language::{Language, Speak};
+use crate::language::{Language, Speak, Text};
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -122,7 +122,7 @@ impl Thresholds {
     }
 }
 
-impl crate::language::Said for KernelVersion {}
+crate::language::values!(KernelVersion);
 
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -377,7 +377,7 @@ impl<'a> Case<'a> {
 
     /// A packet as an exhibit; its frame is counted from 0 at its capture point.
     #[must_use]
-    pub fn exhibit(&self, point: u16, frame: u64, at: Time, text: String) -> Exhibit {
+    pub fn exhibit(&self, point: u16, frame: u64, at: Time, text: Text) -> Exhibit {
         let (input, frame) = self.evidence.locate(point, frame);
         Exhibit { input: format!("i{}", input + 1), frame: Some(frame), line: None, time: Some(at), text }
     }
@@ -438,8 +438,8 @@ impl Rule {
             name: self.name,
             severity,
             confidence,
-            title: String::new(),
-            summary: String::new(),
+            title: Text::default(),
+            summary: Text::default(),
             point: point.map(|point| format!("p{}", point + 1)),
             first_time: None,
             last_time: None,

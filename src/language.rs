@@ -9,6 +9,7 @@ mod catalogue;
 mod text;
 
 pub use self::argument::Said;
+pub(crate) use self::argument::values;
 pub use self::text::{Joint, Speak, Text, plural};
 
 /// A language that reports are written in.

@@ -27,7 +27,7 @@ pub struct Socket {
     pub port: u16,
 }
 
-impl crate::language::Said for Socket {}
+crate::language::values!(Socket);
 
 impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

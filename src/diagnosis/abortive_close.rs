@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::group::{Group, groups};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Close, Connection, Reset, ResetCause, Side, Who};
-use crate::language::{Text, plural, say, words};
+use crate::language::{Joint, Text, plural, say, words};
 
 pub(super) static RULE: Rule =
     Rule { code: "RST001", name: "abortive-close", explanation: include_str!("abortive_close.md"), judge };
@@ -55,13 +55,14 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
         client,
         server
     );
-    let why: Vec<String> = causes.iter().map(|(cause, count)| format!("{count}: {}", cause.words())).collect();
+    let why: Vec<Text> =
+        causes.iter().map(|(cause, count)| say!("{count}: {cause}", count, cause = cause.words())).collect();
     finding.summary = say!(
         "{by} by the client, {by_2} by the server; {after_fin} after a FIN had been sent. By the shape of the RST and what went before: {why}. {lossy} lost data that was not acknowledged or came after the close. A RST throws away data that was not read or not sent yet, and leaves no TIME-WAIT.",
         by = by(Who::Client),
         by_2 = by(Who::Server),
         after_fin,
-        why = if why.is_empty() { say!("not told") } else { why.join("; ") },
+        why = if why.is_empty() { say!("not told") } else { Text::joined(Joint::Semicolons, why) },
         lossy
     );
     finding.metric("connections", number(total));
@@ -132,14 +133,14 @@ fn table<'a>(
 fn advise(finding: &mut Finding, causes: &[(ResetCause, u64)]) {
     for (cause, _) in causes {
         finding.advise(match cause {
-            ResetCause::LingerZero => "SO_LINGER 0, or close() with data unread: if it is meant to avoid TIME-WAIT, it throws data and protection away; nstat TcpExtTCPAbortOnData and TCPAbortOnClose tell the two apart.",
-            ResetCause::UnreadData => "The application closed with data unread: let it read to the end of file, or shutdown(SHUT_WR) first.",
-            ResetCause::DataAfterClose => "One end closed while the other still sent: agree on who ends the conversation, or read until end of file before close().",
-            ResetCause::FinAfterClose => "The peer closed after the closer's FIN-WAIT-2 had ended: see tcp_fin_timeout (FW002) and the TIME-WAIT limit (TW002).",
-            ResetCause::KeepAlive => "The peer of a keep-alive vanished or was cut off: look at the path, and at what went on there before.",
-            ResetCause::ZeroWindow => "The reader stopped reading: find out why its application hangs.",
-            ResetCause::Middlebox => "A firewall, NAT or balancer sent the RST: look at its idle time-out and keep connections alive below that; record at both ends to prove it.",
-            ResetCause::NoSocket => "The sender had no such connection: it was restarted, moved to another host, or had ended it unseen; after long idle times look at time-outs on the way.",
+            ResetCause::LingerZero => say!("SO_LINGER 0, or close() with data unread: if it is meant to avoid TIME-WAIT, it throws data and protection away; nstat TcpExtTCPAbortOnData and TCPAbortOnClose tell the two apart."),
+            ResetCause::UnreadData => say!("The application closed with data unread: let it read to the end of file, or shutdown(SHUT_WR) first."),
+            ResetCause::DataAfterClose => say!("One end closed while the other still sent: agree on who ends the conversation, or read until end of file before close()."),
+            ResetCause::FinAfterClose => say!("The peer closed after the closer's FIN-WAIT-2 had ended: see tcp_fin_timeout (FW002) and the TIME-WAIT limit (TW002)."),
+            ResetCause::KeepAlive => say!("The peer of a keep-alive vanished or was cut off: look at the path, and at what went on there before."),
+            ResetCause::ZeroWindow => say!("The reader stopped reading: find out why its application hangs."),
+            ResetCause::Middlebox => say!("A firewall, NAT or balancer sent the RST: look at its idle time-out and keep connections alive below that; record at both ends to prove it."),
+            ResetCause::NoSocket => say!("The sender had no such connection: it was restarted, moved to another host, or had ended it unseen; after long idle times look at time-outs on the way."),
         });
     }
     finding.advise_when(say!("to confirm"), say!("nstat -az TcpOutRsts TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout on the end that sent it"));

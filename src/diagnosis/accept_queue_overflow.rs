@@ -9,7 +9,7 @@ use super::host_facts::HostFacts;
 use super::weigh::overflow::Overflow;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, plural, say};
+use crate::language::{Joint, Text, plural, say};
 
 pub(super) static RULE: Rule = Rule {
     code: "SYN002",
@@ -40,7 +40,7 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
         syns = plural(dropped, "SYN"),
         attempts = plural(failed, "attempt")
     );
-    finding.summary = format!("{}{}", signs(overflow), service.slow_sentence());
+    finding.summary = signs(overflow).then(service.slow_sentence());
     service.common_metrics(&mut finding, failed, dropped);
     finding.metric("handshakes_ignored", number(overflow.ignored));
     finding.metric("handshakes_reset", number(overflow.aborted));
@@ -48,7 +48,7 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
     finding.exhibit_all(service.exhibits(
         case,
         |cause| matches!(cause, Cause::Overflow),
-        "while the listen queue was full",
+        say!("while the listen queue was full"),
     ));
     service.place(case, &mut finding);
     if let Some(host) = HostFacts::of(case, service) {
@@ -88,7 +88,7 @@ fn signs(overflow: &Overflow) -> Text {
     }
     say!(
         "While SYNs went unanswered, {signs}, out of {connections} that opened. SYNs of every client clock are hit, and retries get in when the queue drains.",
-        signs = signs.join(", "),
+        signs = Text::joined(Joint::Commas, signs),
         connections = plural(overflow.opened, "connection")
     )
 }

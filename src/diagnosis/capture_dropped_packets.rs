@@ -4,7 +4,7 @@
 
 use super::limits::{RECORD, at_point, cannot_be_told, captures, ends, exhibits};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 
 pub(super) static RULE: Rule = Rule {
     code: "CAP003",
@@ -89,9 +89,12 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN002 SYN003 SYN004 SYN009", "whether a SYN without answer had one: single answers may be missing here"),
-            ("CW001 FW001 FW002", "whether a FIN or its ACK that is missing was sent"),
-            ("SYN001", "whether a close that was not captured taught the server"),
+            (
+                Text::value("SYN002 SYN003 SYN004 SYN009"),
+                say!("whether a SYN without answer had one: single answers may be missing here"),
+            ),
+            (Text::value("CW001 FW001 FW002"), say!("whether a FIN or its ACK that is missing was sent")),
+            (Text::value("SYN001"), say!("whether a close that was not captured taught the server")),
         ],
     );
     finding.advise(say!("Record less, with a larger buffer, to a fast local disk: `{record}`", record = RECORD));

@@ -111,9 +111,9 @@ fn finding(case: &Case<'_>, one: One<'_>, gap: Leap) -> Finding {
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN001", "closes in the gap may have taught the server: SYNs in the 60 s behind it"),
-            ("CW001 FW001 FW002", "FINs and ACKs that may have been sent in the gap"),
-            ("TW002 TW003", "connections that opened and closed in it"),
+            (Text::value("SYN001"), say!("closes in the gap may have taught the server: SYNs in the 60 s behind it")),
+            (Text::value("CW001 FW001 FW002"), say!("FINs and ACKs that may have been sent in the gap")),
+            (Text::value("TW002 TW003"), say!("connections that opened and closed in it")),
         ],
     );
     finding.advise_when(

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::limits::{at_point, cannot_be_told};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::{Connection, Opened};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 
 pub(super) static RULE: Rule =
     Rule { code: "CAP009", name: "capture-inside-nat", explanation: include_str!("capture_inside_nat.md"), judge };
@@ -57,10 +57,13 @@ fn judge(case: &Case<'_>) -> Verdict {
         cannot_be_told(
             &mut finding,
             &[
-                ("SYN001", "what closes of other clients behind the NAT taught the server"),
-                ("SYN003", "which address and port the server's filter saw"),
-                ("TW001 SYN008", "whether the NAT gave a port again whose pair was in TIME-WAIT at the server"),
-                ("TW003", "how many ports of its address the NAT has in use"),
+                (Text::value("SYN001"), say!("what closes of other clients behind the NAT taught the server")),
+                (Text::value("SYN003"), say!("which address and port the server's filter saw")),
+                (
+                    Text::value("TW001 SYN008"),
+                    say!("whether the NAT gave a port again whose pair was in TIME-WAIT at the server"),
+                ),
+                (Text::value("TW003"), say!("how many ports of its address the NAT has in use")),
             ],
         );
         finding.advise(say!("Record outside the NAT, or at the server, at the same time, and hand over both files: the same SYNs are then found in both."));

@@ -2,7 +2,7 @@
 
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
@@ -46,9 +46,9 @@ fn judge(case: &Case<'_>) -> Verdict {
         cannot_be_told(
             &mut finding,
             &[
-                ("TW001 TW002 TW003", "intervals and ages of TIME-WAIT that cross the step"),
-                ("SYN001", "the 60 s of the per-host check across the step"),
-                ("STALL001", "round-trip times across the step"),
+                (Text::value("TW001 TW002 TW003"), say!("intervals and ages of TIME-WAIT that cross the step")),
+                (Text::value("SYN001"), say!("the 60 s of the per-host check across the step")),
+                (Text::value("STALL001"), say!("round-trip times across the step")),
             ],
         );
         finding.advise_when(say!("the clock was set"), say!("let it slew instead of step while you record: `chronyc tracking`; `journalctl -u chronyd -u systemd-timesyncd | grep -i step` shows when"));

@@ -114,7 +114,7 @@ fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Findin
     }
     let text = |held: &CloseWait| {
         let age = held.age.map_or_else(Text::default, |age| say!(" for {age}", age));
-        let owner = held.process.as_deref().unwrap_or("no owner told");
+        let owner = held.process.as_deref().map_or_else(|| say!("no owner told"), Text::value);
         say!("{own} with {peer} in CLOSE-WAIT{age}, {owner}", own = held.own, peer = held.peer, age, owner)
     };
     // The oldest first: those are leaked, the newest may be on their way.

@@ -4,7 +4,7 @@
 
 use super::limits::{One, cannot_be_told, captures, percent};
 use super::{Case, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Verdict, number};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::segment::Noted;
 
 pub(super) static RULE: Rule =
@@ -62,25 +62,24 @@ fn finding(one: One<'_>, headers: Noted) -> Finding {
     finding.metric("options_cut", number(syns.count + others.count));
     finding.metric("headers_cut", number(headers.count));
     let kinds = [
-        (syns, "the first SYN without its options"),
-        (others, "the first other segment without its options"),
-        (headers, "the first packet without a whole header"),
+        (syns, say!("the first SYN without its options")),
+        (others, say!("the first other segment without its options")),
+        (headers, say!("the first packet without a whole header")),
     ];
     let shown = kinds.into_iter().filter(|(noted, _)| noted.count > 0);
-    finding.exhibit_all(
-        shown.map(|(noted, text)| one.exhibit(Some(noted.first), None, text.to_owned())).collect::<Vec<Exhibit>>(),
-    );
+    finding
+        .exhibit_all(shown.map(|(noted, text)| one.exhibit(Some(noted.first), None, text)).collect::<Vec<Exhibit>>());
     finding.exhibits_total = syns.count + others.count + headers.count;
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN001", "whether a SYN carries timestamps, and which"),
-            ("TW001 SYN008", "whether a timestamp let a socket pair be used again (RFC 6191)"),
-            ("TW004", "whether a late segment is old by its timestamp"),
+            (Text::value("SYN001"), say!("whether a SYN carries timestamps, and which")),
+            (Text::value("TW001 SYN008"), say!("whether a timestamp let a socket pair be used again (RFC 6191)")),
+            (Text::value("TW004"), say!("whether a late segment is old by its timestamp")),
         ],
     );
     finding.advise(say!("Record again with `-s 160` (`-s 256` within tunnels): all headers, no data."));
     finding.references =
-        vec![say!("tcpdump(8) -s"), "RFC 9293 section 3.1".to_owned(), "RFC 7323 section 3.2".to_owned()];
+        vec!["tcpdump(8) -s".to_owned(), "RFC 9293 section 3.1".to_owned(), "RFC 7323 section 3.2".to_owned()];
     finding
 }

@@ -42,7 +42,7 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
         say!("SYN from port {port} answered by an ICMP error", port = connection.client().port)
     }));
     finding.rule_out(say!("silent drops (SYN001 to SYN004)"), say!("these SYNs drew an ICMP error"));
-    finding.display_filter = say!("icmp || icmpv6 || ({display_filter})", display_filter = finding.display_filter);
+    finding.display_filter = format!("icmp || icmpv6 || ({})", finding.display_filter);
     finding.advise(say!("Look at the sender and code of the ICMP messages: host unreachable means no ARP answer or no route, administratively prohibited means a firewall's REJECT."));
     finding.references = ["RFC 792", "RFC 4443 section 3", "RFC 1122 section 4.2.3.9"].map(str::to_owned).to_vec();
     finding

@@ -6,7 +6,7 @@ use super::limits::{at_point, ends, percent};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::Copy;
 use crate::evidence::pairs::translated;
-use crate::language::{plural, say};
+use crate::language::{Joint, Text, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
@@ -65,7 +65,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         }
         finding.summary = say!(
             "How: {how}. A copy has the sender's own marks of the first packet (IPv4 identification, TSval, checksum) and comes sooner than any retransmission; it is counted once and judged once.",
-            how = how.join("; ")
+            how = Text::joined(Joint::Semicolons, how)
         );
         finding.metric("duplicates", number(doubled));
         finding.metric("segments", number(all));
@@ -122,7 +122,7 @@ fn judge(case: &Case<'_>) -> Verdict {
             say!("two captures, one a side, in two files: the report then says on which side a packet was lost"),
         );
         finding.references =
-            vec![say!("tcpdump(8) -i any"), "RFC 6864 section 4.1".to_owned(), "RFC 6298 section 2.4".to_owned()];
+            vec!["tcpdump(8) -i any".to_owned(), "RFC 6864 section 4.1".to_owned(), "RFC 6298 section 2.4".to_owned()];
         verdict.found.push(finding);
     }
     verdict

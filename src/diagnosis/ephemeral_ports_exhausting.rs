@@ -179,8 +179,11 @@ fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Fi
 fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> Text {
     let ((limit, known), (_, most)) = (usage.limit(), usage.peak);
     let range = usage.range_text();
-    let whose =
-        if known { "the range it goes round in" } else { "taken as its range, which the capture does not show" };
+    let whose = if known {
+        say!("the range it goes round in")
+    } else {
+        say!("taken as its range, which the capture does not show")
+    };
     let what = say!(
         "{client} opens {rate} connections a second to {server} and closes first, so that each port is held for the 60 s of TIME-WAIT. It used {distinct} ports ({range}); {limit} is {whose}. {limit} ports allow {ceiling} connections a second.",
         client = usage.ends.client,
@@ -209,7 +212,7 @@ fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> Text {
             say!("The capture is too short to show a balance; at this rate the last port is taken at {moment}.", moment)
         }
     };
-    format!("{what} {then}")
+    what.then(then)
 }
 
 fn exhibits(case: &Case<'_>, usage: &PortUsage, stage: Stage) -> Vec<super::Exhibit> {
@@ -226,7 +229,7 @@ fn exhibits(case: &Case<'_>, usage: &PortUsage, stage: Stage) -> Vec<super::Exhi
             ),
         ));
     }
-    let exhibit = |(hold, text): (Hold, String)| {
+    let exhibit = |(hold, text): (Hold, Text)| {
         let (frame, at) = case.connection(hold.connection)?.first();
         Some(case.exhibit(usage.ends.point, frame, at, text))
     };
@@ -269,6 +272,6 @@ fn advise(finding: &mut Finding, server: Socket, serves: bool) {
     );
     finding.advise(say!(
         "Leave {value} alone: it gives the protection of TIME-WAIT up and frees no port in time.",
-        value = "tcp_max_tw_buckets and tcp_fin_timeout"
+        value = say!("tcp_max_tw_buckets and tcp_fin_timeout")
     ));
 }

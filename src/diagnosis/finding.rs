@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::connection::Socket;
-use crate::language::{Language, Said, Speak, Text};
+use crate::language::{Language, Speak, Text, values};
 use crate::time::Time;
 
 /// How bad it is for the people who use the service.
@@ -249,7 +249,7 @@ impl Speak for NotJudged {
 }
 
 /// A subject is written alike in every language.
-impl Said for Subject {}
+values!(Subject);
 
 impl Subject {
     /// A Wireshark display filter for the subject's packets.

@@ -6,7 +6,7 @@
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Exhibit, Finding, KernelVersion, number};
 use crate::evidence::hosts::{Delta, HostView};
-use crate::language::{Text, plural, say};
+use crate::language::{Joint, Text, plural, say, words};
 use crate::snapshot::Source;
 use crate::time::Span;
 
@@ -96,13 +96,13 @@ impl<'a> HostFacts<'a> {
             let since = (u32::from(gone_since.0), u32::from(gone_since.1));
             if (kernel.numbers.0, kernel.numbers.1) >= since {
                 let because = say!("runs Linux {release}, which has no tcp_tw_recycle", release = kernel.release);
-                return Some(excluded(name, &because, kernel.source));
+                return Some(excluded(name, because, kernel.source));
             }
         }
         let live = || facts.settings.iter().filter(|setting| setting.live);
         let recycle: Vec<_> = live().filter(|setting| &*setting.name == RECYCLE).collect();
         if let Some(off) = recycle.first().filter(|_| recycle.iter().all(|setting| &*setting.value == "0")) {
-            return Some(excluded(name, "says `net.ipv4.tcp_tw_recycle = 0`", off.source));
+            return Some(excluded(name, say!("says `net.ipv4.tcp_tw_recycle = 0`"), off.source));
         }
         if recycle.is_empty() {
             // Its neighbours of a whole listing are there, and it is not.
@@ -114,7 +114,11 @@ impl<'a> HostFacts<'a> {
                     .all(there)
             });
             if let Some(reuse) = whole {
-                return Some(excluded(name, "lists its settings, and tcp_tw_recycle is not among them", reuse.source));
+                return Some(excluded(
+                    name,
+                    say!("lists its settings, and tcp_tw_recycle is not among them"),
+                    reuse.source,
+                ));
             }
         }
         if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta == 0)
@@ -122,11 +126,11 @@ impl<'a> HostFacts<'a> {
             && self.spans
         {
             let because =
-                "counted no PAWSPassive while these SYNs went unanswered, and a second cause explains them all";
+                say!("counted no PAWSPassive while these SYNs went unanswered, and a second cause explains them all");
             return Some(excluded(name, because, passive.sources.1));
         }
         let lacking = self.host.lacks_counter("TcpExt", PAWS_PASSIVE)?;
-        Some(excluded(name, "lists every TcpExt counter, and PAWSPassive is not among them", lacking))
+        Some(excluded(name, say!("lists every TcpExt counter, and PAWSPassive is not among them"), lacking))
     }
 
     /// Whether the kernel that the host names has `tcp_tw_recycle`.
@@ -153,9 +157,9 @@ impl<'a> HostFacts<'a> {
         let taught =
             of_client.flat_map(|connection| connection.learnt()).flatten().any(|learnt| learnt.tsval.0 == value);
         let text = if taught {
-            " which a close in the capture taught it"
+            say!(" which a close in the capture taught it")
         } else {
-            " which no close in the capture taught it: it comes from one that was not captured"
+            say!(" which no close in the capture taught it: it comes from one that was not captured")
         };
         finding.summary.add(say!("The host remembers TSval {value} of {client},{text}.", value, client, text));
         put_first(finding, vec![line(stamp.source, say!("{client} tw_ts {value}", client, value))]);
@@ -166,16 +170,17 @@ impl<'a> HostFacts<'a> {
         let Seen { dropped, either, undecided, .. } = self.seen;
         finding.metric("paws_passive", number(passive.delta));
         let most = dropped + either;
-        let range = if either == 0 { format!("{dropped}") } else { say!("{dropped} to {most}", dropped, most) };
+        let range =
+            if either == 0 { Text::value(dropped.to_string()) } else { say!("{dropped} to {most}", dropped, most) };
         let grew = say!(
-            " The host's own counter ({host}): PAWSPassive grew by {delta}",
+            "The host's own counter ({host}): PAWSPassive grew by {delta}",
             host = self.host.name,
             delta = passive.delta
         );
         let (agreement, text) = if (dropped..=most).contains(&passive.delta) {
             (
                 Agreement::Agrees,
-                say!("{grew}, as the capture says ({range}).{delta}", grew, range, delta = self.rest(passive.delta)),
+                say!("{grew}, as the capture says ({range}).", grew, range).then(self.rest(passive.delta)),
             )
         } else if passive.delta > most && passive.delta <= most + undecided {
             let text = say!(
@@ -196,9 +201,11 @@ impl<'a> HostFacts<'a> {
             )
         } else {
             let why = if passive.delta > most {
-                "the capture does not show all SYNs of the host, or the check drops more than was attributed to it"
+                say!(
+                    "the capture does not show all SYNs of the host, or the check drops more than was attributed to it"
+                )
             } else {
-                "something in front of the host drops the others, or the snapshots are of another host or time"
+                say!("something in front of the host drops the others, or the snapshots are of another host or time")
             };
             (
                 Agreement::Disagrees,
@@ -230,7 +237,7 @@ impl<'a> HostFacts<'a> {
 
     fn recycle_setting(&self) -> Option<Exhibit> {
         let on = self.host.host.facts.settings.iter().find(|s| s.live && &*s.name == RECYCLE && &*s.value != "0")?;
-        Some(line(on.source, format!("{RECYCLE} = {}", on.value)))
+        Some(line(on.source, Text::value(format!("{RECYCLE} = {}", on.value))))
     }
 
     /// Which counters hold the unanswered SYNs that PAWSPassive does not.
@@ -246,7 +253,7 @@ impl<'a> HostFacts<'a> {
                 accepts => say!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs", accepts),
             };
             say!(
-                " The other {left} of the {syns} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
+                "The other {left} of the {syns} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
                 left,
                 syns = plural(self.seen.all, "unanswered SYN"),
                 requests,
@@ -254,7 +261,7 @@ impl<'a> HostFacts<'a> {
             )
         } else if requests <= left && left <= requests + accepts {
             say!(
-                " The other {left} of the {syns} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
+                "The other {left} of the {syns} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
                 left,
                 syns = plural(self.seen.all, "unanswered SYN"),
                 requests,
@@ -262,7 +269,7 @@ impl<'a> HostFacts<'a> {
             )
         } else {
             say!(
-                " Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show.",
+                "Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show.",
                 left,
                 requests,
                 accepts
@@ -279,7 +286,7 @@ impl<'a> HostFacts<'a> {
             let Some(delta) = self.host.delta(counter) else { continue };
             finding.metric(metric, number(delta.delta));
             let short = counter.trim_start_matches("TcpExt");
-            grown.push(format!("{short} {} ({what})", delta.delta));
+            grown.push(say!("{short} {delta} ({what})", short, delta = delta.delta, what = Text::of(what)));
             if counter != LISTEN_DROPS {
                 *counted.get_or_insert(0) += delta.delta;
             }
@@ -303,7 +310,7 @@ impl<'a> HostFacts<'a> {
             finding.summary.add(say!(
                 "The host's own counters ({host}) grew: {grown}.",
                 host = self.host.name,
-                grown = grown.join(", ")
+                grown = Text::joined(Joint::Commas, grown)
             ));
         }
         if full {
@@ -321,11 +328,9 @@ impl<'a> HostFacts<'a> {
         };
         if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta > 0) {
             finding.metric("paws_passive", number(passive.delta));
-            finding.summary.add(say!(
-                "PAWSPassive grew by {delta} as well.{delta_2}",
-                delta = passive.delta,
-                delta_2 = self.rest(passive.delta)
-            ));
+            finding.summary.add(
+                say!("PAWSPassive grew by {delta} as well.", delta = passive.delta).then(self.rest(passive.delta)),
+            );
         }
         rows.append(&mut exhibits);
         put_first(finding, rows);
@@ -349,12 +354,12 @@ const REQ_Q_FULL_DROP: &str = "TcpExtTCPReqQFullDrop";
 
 /// Counters of full queues: name, metric, and what they count.
 const QUEUE_COUNTERS: [(&str, &str, &str); 3] = [
-    (LISTEN_OVERFLOWS, "listen_overflows", "SYNs and final ACKs that met a full accept queue"),
-    (REQ_Q_FULL_DROP, "req_q_full_drop", "SYNs that met a full request queue"),
-    (LISTEN_DROPS, "listen_drops", "all that listeners dropped, PAWSPassive included"),
+    (LISTEN_OVERFLOWS, "listen_overflows", words!("SYNs and final ACKs that met a full accept queue")),
+    (REQ_Q_FULL_DROP, "req_q_full_drop", words!("SYNs that met a full request queue")),
+    (LISTEN_DROPS, "listen_drops", words!("all that listeners dropped, PAWSPassive included")),
 ];
 
-fn excluded(host: &str, because: &str, source: Source) -> Excluded {
+fn excluded(host: &str, because: Text, source: Source) -> Excluded {
     Excluded {
         because: say!(
             "the host itself ({host}) {because} (i{input}, line {line})",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::Exhibit;
 use super::host_limits;
 use crate::evidence::hosts::HostView;
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, LogLine, LogTime, Sample, Source};
 use crate::time::{Span, Time};
 
@@ -17,7 +17,7 @@ use crate::time::{Span, Time};
 #[derive(Clone, Debug)]
 pub(super) struct Sign {
     /// What the host says.
-    pub words: String,
+    pub words: Text,
     /// The line that says it.
     pub source: Source,
     /// When, where the line tells.
@@ -63,13 +63,13 @@ fn kernel(view: &HostView, log: &[LogLine]) -> Vec<Sign> {
     let mut signs = Vec::new();
     for line in log {
         let (what, proof) = match line.kind {
-            LogKind::SoftLockup => ("a CPU was stuck in the kernel", true),
-            LogKind::HardLockup => ("a CPU took no interrupts", true),
-            LogKind::RcuStall => ("a CPU did not report in time", true),
-            LogKind::TimerSlow => ("a timer interrupt took too long", false),
-            LogKind::ClocksourceUnstable => ("the clock source was given up", false),
-            LogKind::TransmitTimeout => ("a transmit queue stood still", false),
-            LogKind::HungTask => ("a task waited without end", false),
+            LogKind::SoftLockup => (say!("a CPU was stuck in the kernel"), true),
+            LogKind::HardLockup => (say!("a CPU took no interrupts"), true),
+            LogKind::RcuStall => (say!("a CPU did not report in time"), true),
+            LogKind::TimerSlow => (say!("a timer interrupt took too long"), false),
+            LogKind::ClocksourceUnstable => (say!("the clock source was given up"), false),
+            LogKind::TransmitTimeout => (say!("a transmit queue stood still"), false),
+            LogKind::HungTask => (say!("a task waited without end"), false),
             _ => continue,
         };
         let count = told.entry(line.kind).or_default();
@@ -99,7 +99,7 @@ fn shares(samples: &[Sample]) -> Vec<Sign> {
         let named = samples.iter().filter(|sample| names.contains(&&*sample.name) && sample.value > least);
         named.max_by(|one, other| one.value.total_cmp(&other.value))
     };
-    let sign = |sample: &Sample, what: &str| Sign {
+    let sign = |sample: &Sample, what: Text| Sign {
         words: say!(
             "CPU {subject}: {value} % {what}",
             subject = sample.subject,
@@ -110,8 +110,8 @@ fn shares(samples: &[Sample]) -> Vec<Sign> {
         at: None,
         proof: false,
     };
-    let steal = worst(["%steal", "st"], STEAL).map(|sample| sign(sample, "of the time stolen by the hypervisor"));
-    let soft = worst(["%soft", "si"], SOFT).map(|sample| sign(sample, "of the time in softirqs"));
+    let steal = worst(["%steal", "st"], STEAL).map(|sample| sign(sample, say!("of the time stolen by the hypervisor")));
+    let soft = worst(["%soft", "si"], SOFT).map(|sample| sign(sample, say!("of the time in softirqs")));
     steal.into_iter().chain(soft).collect()
 }
 

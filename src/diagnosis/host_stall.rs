@@ -21,7 +21,7 @@ use self::place::Pings;
 use self::tell::Told;
 use super::stall::Look;
 use super::{Case, Finding, NotJudged, Rule, Subject, Verdict};
-use crate::language::{Text, say};
+use crate::language::{Said, Text, say};
 use crate::snapshot::PingTool;
 
 pub(super) static RULE: Rule =
@@ -44,7 +44,7 @@ fn of_pair(case: &Case<'_>, pair: &PairStalls) -> Finding {
         looks: &pair.looks,
         watched: pair.watched,
         dated: true,
-        names: (client.to_string(), server.to_string()),
+        names: (client.said(), server.said()),
     };
     let mut finding = told.finding(case, &RULE, subject, Some(pair.point), place::place(case, Pings::Captured(pair)));
     let kind = if client.is_ipv4() { "icmp.type==8 || icmp.type==0" } else { "icmpv6.type==128 || icmpv6.type==129" };
@@ -80,9 +80,9 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
     let client_ip = senders.next().copied().filter(|_| senders.next().is_none());
     let own_name = view.and_then(|view| view.host.name()).map(|name| name.to_string());
     // Without any name the file says whose finding it is.
-    let name = own_name.clone().or_else(|| client_ip.map(|ip| ip.to_string()));
+    let name = own_name.clone().map(Text::value).or_else(|| client_ip.map(|ip| ip.said()));
     let name = name.unwrap_or_else(|| say!("the host that wrote {inputs}", inputs = log.inputs()));
-    let host = own_name.or_else(|| log.address.is_none().then(|| log.target.clone()));
+    let host = own_name.or_else(|| log.address.is_none().then(|| log.target.to_string()));
     let host = host.filter(|_| client_ip.is_none());
     let subject = Subject { client_ip, server_ip: log.address, server_port: None, host };
     let told = Told {
@@ -93,7 +93,7 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
         names: (name, log.target.clone()),
     };
     let mut finding = told.finding(case, &RULE, subject, None, place::place(case, Pings::Logged(log)));
-    finding.display_filter = Text::default();
+    finding.display_filter = String::new();
     let pinged = log.address.and_then(|address| case.host_at(address));
     for view in [view, pinged].into_iter().flatten() {
         tell::add_signs(&mut finding, view, &log.holds, log.dated);
@@ -115,8 +115,8 @@ fn tcp_findings(case: &Case<'_>) -> Vec<Finding> {
 
 /// Pings that hint at a stall and cannot show it.
 fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
-    let mut kinds: BTreeMap<u8, (String, u64)> = BTreeMap::new();
-    let mut add = |kind: u8, words: String| kinds.entry(kind).or_insert_with(|| (words, 0)).1 += 1;
+    let mut kinds: BTreeMap<u8, (Text, u64)> = BTreeMap::new();
+    let mut add = |kind: u8, words: Text| kinds.entry(kind).or_insert_with(|| (words, 0)).1 += 1;
     let of_pairs = pairs.iter().filter(|pair| pair.holds.is_empty());
     let of_pairs =
         of_pairs.map(|pair| (say!("{client} pings {server}", client = pair.client, server = pair.server), &pair.looks));
@@ -131,7 +131,7 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
                 Look::Serial => 2,
                 _ => continue,
             };
-            add(kind, format!("{who}: {look}"));
+            add(kind, say!("{who}: {look}", who, look));
         }
     }
     for log in logs {
@@ -141,9 +141,11 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
             };
             let why = match one.tool {
                 PingTool::Windows => {
-                    "ping of Windows sends a probe after the answer to the one before, so a stall shows as one late answer"
+                    say!(
+                        "ping of Windows sends a probe after the answer to the one before, so a stall shows as one late answer"
+                    )
                 }
-                _ => "its probes have no numbers",
+                _ => say!("its probes have no numbers"),
             };
             add(
                 3,
@@ -158,12 +160,12 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
             );
         }
     }
-    let told = |(first, count): (String, u64)| {
+    let told = |(first, count): (Text, u64)| {
         let more =
             if count > 1 { say!(" ({count} more alike)", count = count.saturating_sub(1)) } else { Text::default() };
         NotJudged {
             rule: RULE.code,
-            because: format!("{first}{more}"),
+            because: say!("{first}{more}", first, more),
             record_next: say!(
                 "ping -D -O with an interval of at most a quarter of the stall to look for (ping -i 0.1), while capturing at both ends."
             ),

@@ -5,7 +5,7 @@
 
 use super::claims::{Claims, Counted, claims};
 use super::{Case, Finding, NotJudged, Rule, Verdict};
-use crate::language::{Text, say};
+use crate::language::{Joint, Text, say};
 
 /// What one host lacks for one rule.
 pub(super) struct Lack {
@@ -46,8 +46,8 @@ pub(super) fn not_judged<'a>(
         1 => say!(" (and so for one host more)"),
         more => say!(" (and so for {more} hosts more)", more),
     };
-    let because = format!("{name}: {}{others}", first.because);
-    vec![NotJudged { rule: rule.code, because, record_next: first.record.to_owned() }]
+    let because = say!("{host}: {because}{others}", host = name, because = first.because, others);
+    vec![NotJudged { rule: rule.code, because, record_next: Text::value(first.record) }]
 }
 
 /// A counter that is worth a look, and nothing to hold it against.
@@ -59,7 +59,7 @@ pub(super) fn no_whole(host: &Claims<'_>, counted: Option<Counted>, few: u64, wh
     let because = say!(
         "{counted}, and {wholes} is not told, so that its share is not known",
         counted,
-        wholes = wholes.join(" and ")
+        wholes = Text::joined(Joint::And, wholes.iter().map(|whole| Text::value(*whole)))
     );
     Some(Lack { because, record: "uptime; nstat -az (or /proc/net/snmp beside /proc/net/netstat)" })
 }

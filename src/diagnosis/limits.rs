@@ -4,7 +4,7 @@ use super::{Case, Cell, Confidence, Exhibit, Finding, Rule, Severity, Subject, T
 use crate::connection::Connection;
 use crate::evidence::sight::{Examples, Place};
 use crate::ingest::Capture;
-use crate::language::{Text, say};
+use crate::language::{Text, say, words};
 use crate::time::Time;
 
 /// A capture among the inputs.
@@ -50,12 +50,11 @@ fn about_packets(mut finding: Finding) -> Finding {
 }
 
 /// Says what other rules cannot tell because of it.
-pub(super) fn cannot_be_told(finding: &mut Finding, rules: &[(&str, &str)]) {
-    let text = |text: &str| Cell::Text(text.to_owned());
+pub(super) fn cannot_be_told(finding: &mut Finding, rules: &[(Text, Text)]) {
     finding.tables.push(Table {
         title: say!("What cannot be told because of it"),
-        columns: vec!["rules".to_owned(), "what".to_owned()],
-        rows: rules.iter().map(|(rules, what)| vec![text(rules), text(what)]).collect(),
+        columns: words!("rules", "what").map(Text::of).to_vec(),
+        rows: rules.iter().map(|(rules, what)| vec![Cell::Text(rules.clone()), Cell::Text(what.clone())]).collect(),
     });
 }
 
@@ -84,7 +83,7 @@ pub(super) fn ends(connection: Connection<'_>) -> Text {
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn percent(part: u64, whole: u64) -> Text {
     let share = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
-    if part > 0 && share < 0.1 { say!("less than 0.1 %") } else { format!("{share:.1} %") }
+    if part > 0 && share < 0.1 { say!("less than 0.1 %") } else { Text::value(format!("{share:.1} %")) }
 }
 
 /// What to record instead, for most of these rules.

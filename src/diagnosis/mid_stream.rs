@@ -2,7 +2,7 @@
 
 use super::limits::{at_point, cannot_be_told, ends, exhibits, percent};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(super) static RULE: Rule =
     Rule { code: "CAP010", name: "mid-stream", explanation: include_str!("mid_stream.md"), judge };
@@ -43,10 +43,10 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN001", "what earlier closes taught the server; the first 60 s are undecided"),
-            ("SYN001 to SYN009", "how these connections opened"),
-            ("TW001", "whether their socket pairs were used again within 2MSL"),
-            ("CW001 RST001", "who of both is the client, where the ports do not tell"),
+            (Text::value("SYN001"), say!("what earlier closes taught the server; the first 60 s are undecided")),
+            (say!("SYN001 to SYN009"), say!("how these connections opened")),
+            (Text::value("TW001"), say!("whether their socket pairs were used again within 2MSL")),
+            (Text::value("CW001 RST001"), say!("who of both is the client, where the ports do not tell")),
         ],
     );
     finding.advise(say!("Begin the recording before the trouble, and let it run: two minutes of lead show what TIME-WAIT and the timestamp check remember."));

@@ -130,10 +130,10 @@ fn table(late: &[Late<'_>]) -> Table {
         vec![
             Cell::Text(Text::value(late.at.to_string())),
             Cell::Text(Text::value(late.kind.words())),
-            Cell::Text(Text::value(sender(late))),
+            Cell::Text(sender(late)),
             Cell::Count(u64::from(late.connection.client().port)),
             Cell::Count(u64::from(late.payload)),
-            Cell::Text(Text::value(verdict(late))),
+            Cell::Text(verdict(late)),
         ]
     };
     Table {

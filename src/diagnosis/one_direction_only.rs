@@ -53,7 +53,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                 })
                 .collect(),
         });
-        let missing = |side| if side == Some(Side::Server) { "the server's" } else { "the client's" };
+        let missing = |side| if side == Some(Side::Server) { say!("the server's") } else { say!("the client's") };
         finding.exhibit_all(exhibits(case, point, &sight.one_way, |c| {
             say!(
                 "{c}: not one of {missing_direction} packets is here",
@@ -69,10 +69,10 @@ fn judge(case: &Case<'_>) -> Verdict {
         cannot_be_told(
             &mut finding,
             &[
-                ("SYN001 to SYN006, SYN008, SYN009", "whether and how SYNs were answered"),
-                ("FW001 FW002 CW001", "whether the missing end acknowledged or closed"),
-                ("RST001", "resets by the missing end"),
-                ("TW001 to TW003", "who closed first, so who holds TIME-WAIT"),
+                (say!("SYN001 to SYN006, SYN008, SYN009"), say!("whether and how SYNs were answered")),
+                (Text::value("FW001 FW002 CW001"), say!("whether the missing end acknowledged or closed")),
+                (Text::value("RST001"), say!("resets by the missing end")),
+                (say!("TW001 to TW003"), say!("who closed first, so who holds TIME-WAIT")),
             ],
         );
         if no_server > 0 && case.evidence.tally.opens.contains_key(&crate::connection::Opened::Unanswered) {

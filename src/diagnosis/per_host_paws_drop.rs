@@ -30,7 +30,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                     _ => verdict.found.push(finding(case, service, *chance, host.as_ref())),
                 }
             }
-            PawsVerdict::CannotTell(because) => verdict.not_judged.push(cannot_tell(service, because)),
+            PawsVerdict::CannotTell(because) => verdict.not_judged.push(cannot_tell(service, because.clone())),
             _ => {}
         }
     }
@@ -43,7 +43,7 @@ fn explained(service: &Service) -> u64 {
     service.of(Cause::PawsDrop).count() as u64 + service.either()
 }
 
-fn cannot_tell(service: &Service, because: &str) -> NotJudged {
+fn cannot_tell(service: &Service, because: Text) -> NotJudged {
     NotJudged {
         rule: RULE.code,
         because: say!("{client} to {ip}: {because}", client = service.client, ip = service.server.ip, because),
@@ -56,22 +56,22 @@ fn cannot_tell(service: &Service, because: &str) -> NotJudged {
 
 /// The pattern fits, but the kernel that the engineer named cannot do it.
 fn gone(service: &Service, version: KernelVersion) -> NotJudged {
-    elsewhere(service, &say!("kernel {version} has no tcp_tw_recycle", version))
+    elsewhere(service, say!("kernel {version} has no tcp_tw_recycle", version))
 }
 
 /// The pattern fits, but the host says of itself that it cannot do it.
 fn denied(service: &Service, excluded: &Excluded) -> NotJudged {
-    elsewhere(service, &excluded.because)
+    elsewhere(service, excluded.because.clone())
 }
 
-fn elsewhere(service: &Service, reason: &str) -> NotJudged {
+fn elsewhere(service: &Service, reason: Text) -> NotJudged {
     let because = say!(
         "the pattern of the timestamp check fits, but {reason}: something in front of the host may check timestamps",
         reason
     );
     NotJudged {
         record_next: say!("a capture on {ip} itself beside one in front of it", ip = service.server.ip),
-        ..cannot_tell(service, &because)
+        ..cannot_tell(service, because)
     }
 }
 
@@ -133,22 +133,22 @@ fn confidence(case: &Case<'_>, service: &Service, chance: f64, host: Option<&Hos
 fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> Text {
     let passed = service.tally.passed;
     let mut text = say!(
-        "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one got no answer for 60 s: {syns} dropped, {attempts} failed. No SYN that the check drops was answered, and {passed} that it lets pass were. {service}",
+        "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one got no answer for 60 s: {syns} dropped, {attempts} failed. No SYN that the check drops was answered, and {passed} that it lets pass were.",
         syns = plural(dropped + either, "SYN"),
         attempts = plural(failed, "attempt"),
-        passed,
-        service = clocks(service)
+        passed
     );
+    text.add(clocks(service));
     if service.without_timestamps == WithoutTimestamps::Passes {
         text.add(say!("SYNs without timestamps pass, as on kernels up to 3.16."));
     }
     if either > 0 {
         let second = service.unanswered.iter().find_map(|unanswered| match unanswered.cause {
-            Cause::PawsDropOr(OtherCause::Overflow) => Some("a full listen queue (SYN002)"),
-            Cause::PawsDropOr(OtherCause::Filter) => Some("a filter (SYN003)"),
+            Cause::PawsDropOr(OtherCause::Overflow) => Some(say!("a full listen queue (SYN002)")),
+            Cause::PawsDropOr(OtherCause::Filter) => Some(say!("a filter (SYN003)")),
             _ => None,
         });
-        text.add(say!("A second cause acts as well, {second}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {either_2}.", second = second.unwrap_or("not named"), either, dropped, either_2 = dropped + either));
+        text.add(say!("A second cause acts as well, {second}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {either_2}.", second = second.unwrap_or_else(|| say!("not named")), either, dropped, either_2 = dropped + either));
     }
     if service.kernels > 1 {
         text.add(say!(
@@ -156,7 +156,7 @@ fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> Text {
             kernels = service.kernels
         ));
     }
-    text.push_str(&service.slow_sentence());
+    text.add(service.slow_sentence());
     text.add(say!("This is what `net.ipv4.tcp_tw_recycle=1` does."));
     text
 }
@@ -168,20 +168,20 @@ fn clocks(service: &Service) -> Text {
         service.clocks.iter().enumerate().filter(|(_, clock)| clock.failed > 0).max_by_key(|(_, clock)| clock.failed);
     match (service.random_clocks, service.clocks.len(), worst) {
         (true, ..) => {
-            "Each connection has a timestamp offset of its own, so that even one host alone runs into the check."
+            say!("Each connection has a timestamp offset of its own, so that even one host alone runs into the check.")
                 .to_owned()
         }
         (false, 0, _) => say!("No client clock could be told apart."),
         (false, 1, _) => say!("All timestamps lie on one client clock."),
         (false, count, Some((place, clock))) => say!(
-            "{count} client clocks share this address: the host with clock {place} ({hertz} Hz, {behind} s behind A) failed {failed} of {attempts}; {say}.",
+            "{count} client clocks share this address: the host with clock {place} ({hertz} Hz, {behind} s behind A) failed {failed} of {attempts}; {fared}.",
             count,
             place = named(place),
             hertz = clock.hertz,
             behind = format!("{:.0}", clock.behind),
             failed = clock.failed,
             attempts = clock.attempts,
-            say = match service.clocks.first() {
+            fared = match service.clocks.first() {
                 Some(highest) if highest.failed == 0 => say!("the one with the highest clock never did"),
                 _ => say!("the highest clock changed hands meanwhile"),
             }

@@ -137,9 +137,9 @@ impl PortUsage {
     pub fn range_text(&self) -> Text {
         let (lowest, highest) = self.range;
         let parity = match (self.one_parity, lowest % 2) {
-            (false, _) => "",
-            (true, 0) => ", even only",
-            (true, _) => ", odd only",
+            (false, _) => Text::default(),
+            (true, 0) => say!(", even only"),
+            (true, _) => say!(", odd only"),
         };
         say!("{lowest} to {highest}{parity}", lowest, highest, parity)
     }

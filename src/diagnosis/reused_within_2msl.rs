@@ -82,11 +82,11 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
         lost,
         followed = sentence(
             followed,
-            "came back from another port with the same ISN and opened there: a NAT gave the retry a new port."
+            say!("came back from another port with the same ISN and opened there: a NAT gave the retry a new port.")
         ),
         undecided = sentence(
             undecided,
-            "more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell."
+            say!("more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell.")
         ),
         group = ports(case, group)
     );
@@ -117,9 +117,9 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
         )
     }));
     finding.advise(if trouble {
-        "Let the client keep its timestamps on and its ports longer: more destinations or addresses, a wider net.ipv4.ip_local_port_range, or kept-alive connections."
+        say!("Let the client keep its timestamps on and its ports longer: more destinations or addresses, a wider net.ipv4.ip_local_port_range, or kept-alive connections.")
     } else {
-        "Nothing to do: a SYN with a newer timestamp or a higher ISN may end TIME-WAIT (RFC 6191), and every one did."
+        say!("Nothing to do: a SYN with a newer timestamp or a higher ISN may end TIME-WAIT (RFC 6191), and every one did.")
     });
     finding.references = [
         "RFC 9293 section 3.6.1",
@@ -131,8 +131,8 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding
 }
 
-fn sentence(count: u64, rest: &str) -> String {
-    if count == 0 { Text::default() } else { format!(" {count} {rest}") }
+fn sentence(count: u64, rest: Text) -> Text {
+    if count == 0 { Text::default() } else { say!(" {count} {rest}", count, rest) }
 }
 
 /// What ports the client goes round in, where that is known.
@@ -241,7 +241,7 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
         };
         let share = 100.0 * number(together) / number(all.total()).max(1.0);
         rows.push(vec![
-            Cell::Text(Text::value(name)),
+            Cell::Text(name),
             Cell::Count(count),
             Cell::Number((share * 10.0).round() / 10.0),
             Cell::Count(accepted),
@@ -268,7 +268,7 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
             Some(next) => {
                 say!("{outcome}, then opened from port {port}", outcome = outcome.name(), port = next.client().port)
             }
-            None => outcome.name().to_owned(),
+            None => Text::value(outcome.name()),
         };
         vec![
             Cell::Count(u64::from(connection.client().port)),
@@ -276,11 +276,11 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
             Cell::Text(Text::value(holder(*connection).name())),
             text(deltas.isn),
             text(deltas.tsval),
-            Cell::Text(Text::value(outcome_text)),
+            Cell::Text(outcome_text),
             Cell::Text(Text::value(
                 delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string()),
             )),
-            Cell::Text(Text::value(deltas.rule(holder(*connection)))),
+            Cell::Text(deltas.rule(holder(*connection))),
         ]
     };
     Table {
@@ -325,16 +325,16 @@ impl Deltas {
     }
 
     /// What let the holder of TIME-WAIT accept the SYN, or refuse it (RFC 9293 section 3.10.7.4, RFC 6191).
-    fn rule(&self, holder: Who) -> &'static str {
+    fn rule(&self, holder: Who) -> Text {
         if holder == Who::Client {
-            return "the client gave up its own TIME-WAIT (tcp_tw_reuse or bind); the server held none";
+            return say!("the client gave up its own TIME-WAIT (tcp_tw_reuse or bind); the server held none");
         }
         match (self.tsval, self.isn) {
-            (Some(tsval), _) if tsval > 0 => "newer timestamp: accepted (RFC 6191)",
-            (Some(tsval), _) if tsval < 0 => "older timestamp: refused by PAWS (RFC 7323 section 5.3)",
-            (_, Some(isn)) if isn > 0 => "higher ISN: accepted (RFC 9293 section 3.10.7.4)",
-            (_, Some(_)) => "ISN not higher, timestamp not newer: challenge ACK (RFC 9293 section 3.10.7.4)",
-            _ => "old numbers not captured",
+            (Some(tsval), _) if tsval > 0 => say!("newer timestamp: accepted (RFC 6191)"),
+            (Some(tsval), _) if tsval < 0 => say!("older timestamp: refused by PAWS (RFC 7323 section 5.3)"),
+            (_, Some(isn)) if isn > 0 => say!("higher ISN: accepted (RFC 9293 section 3.10.7.4)"),
+            (_, Some(_)) => say!("ISN not higher, timestamp not newer: challenge ACK (RFC 9293 section 3.10.7.4)"),
+            _ => say!("old numbers not captured"),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::claims::{Claims, claims};
 use super::lacking::{self, Lack};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, host_limits, host_signs, number};
 use crate::evidence::hosts::HostView;
-use crate::language::{Text, plural, say};
+use crate::language::{Joint, Text, plural, say};
 use crate::snapshot::{Memory, Sample, Slab, Source};
 
 pub(super) static RULE: Rule =
@@ -97,7 +97,7 @@ fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {
         finding.summary.add(say!("Pings of this host show {stalls} (STALL001).", stalls = plural(stalled, "stall")));
     }
     let mut exhibits = big.exhibits();
-    exhibits.extend(allocator_line.map(|source| host_limits::line(source, allocator.words().to_owned())));
+    exhibits.extend(allocator_line.map(|source| host_limits::line(source, allocator.words())));
     exhibits.extend(
         kernel.map(|kernel| host_limits::line(kernel.source, say!("Linux {release}", release = kernel.release))),
     );
@@ -131,31 +131,41 @@ fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {
 }
 
 /// What a reader makes the kernel do, how bad that is, and how surely it is known.
-fn walk(allocator: Allocator, version: Option<(u32, u32)>) -> (String, Severity, Confidence) {
-    let told = |text: &str, severity, confidence| (text.to_owned(), severity, confidence);
+fn walk(allocator: Allocator, version: Option<(u32, u32)>) -> (Text, Severity, Confidence) {
+    let told = |text: Text, severity, confidence| (text, severity, confidence);
     match (allocator, version) {
         (Allocator::Slab, Some(version)) if version <= (4, 8) => told(
-            "Its allocator is SLAB of a kernel before 4.9: for every reader it walks all slabs of each cache with interrupts off, and nothing is received meanwhile.",
+            say!(
+                "Its allocator is SLAB of a kernel before 4.9: for every reader it walks all slabs of each cache with interrupts off, and nothing is received meanwhile."
+            ),
             Severity::Warning,
             Confidence::High,
         ),
         (Allocator::Slab, Some((4, 9))) => told(
-            "Its allocator is SLAB of Linux 4.9: for every reader it still walks the partial and the free slabs of each cache with interrupts off; vendors' kernels of that number may walk all.",
+            say!(
+                "Its allocator is SLAB of Linux 4.9: for every reader it still walks the partial and the free slabs of each cache with interrupts off; vendors' kernels of that number may walk all."
+            ),
             Severity::Warning,
             Confidence::Medium,
         ),
         (Allocator::Slab, Some(_)) => told(
-            "Its allocator is SLAB of a kernel after 4.9, which counts without walking; vendors' kernels may have kept the old walk.",
+            say!(
+                "Its allocator is SLAB of a kernel after 4.9, which counts without walking; vendors' kernels may have kept the old walk."
+            ),
             Severity::Info,
             Confidence::Low,
         ),
         (Allocator::Slub, Some(version)) if version >= (6, 10) => told(
-            "Its allocator is SLUB of 6.10 or later: a reader makes it walk at most 10,000 partial slabs of a cache.",
+            say!(
+                "Its allocator is SLUB of 6.10 or later: a reader makes it walk at most 10,000 partial slabs of a cache."
+            ),
             Severity::Info,
             Confidence::Low,
         ),
         (Allocator::Slub, _) => told(
-            "Its allocator is SLUB, before 6.10 as far as is known: for every reader it walks the partial slabs of each cache with interrupts off; how many are partial, /proc/slabinfo does not say.",
+            say!(
+                "Its allocator is SLUB, before 6.10 as far as is known: for every reader it walks the partial slabs of each cache with interrupts off; how many are partial, /proc/slabinfo does not say."
+            ),
             Severity::Warning,
             Confidence::Medium,
         ),
@@ -184,11 +194,11 @@ fn allocator(slabs: &[Slab]) -> (Allocator, Option<Source>) {
 }
 
 impl Allocator {
-    const fn words(self) -> &'static str {
+    fn words(self) -> Text {
         match self {
-            Self::Slab => "the tunables are set: the allocator is SLAB",
-            Self::Slub => "all tunables are zero: the allocator is SLUB",
-            Self::Unknown => "the allocator is not told",
+            Self::Slab => say!("the tunables are set: the allocator is SLAB"),
+            Self::Slub => say!("all tunables are zero: the allocator is SLUB"),
+            Self::Unknown => say!("the allocator is not told"),
         }
     }
 }
@@ -232,7 +242,7 @@ impl Big {
             .share
             .filter(|(share, _)| *share > SHARE)
             .map(|(share, _)| say!("slabs in {share} % of its memory", share));
-        [dentries, slabs, share].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        Text::joined(Joint::Commas, [dentries, slabs, share].into_iter().flatten())
     }
 
     fn exhibits(&self) -> Vec<Exhibit> {

@@ -80,13 +80,15 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
         what,
         attempts_2 = plural(pattern.answered, "attempt"),
         kind = match pattern.kind {
-            Kind::SourcePorts(..) => "The range is the outermost that was seen; the filter's own may be wider.",
+            Kind::SourcePorts(..) => say!("The range is the outermost that was seen; the filter's own may be wider."),
             Kind::SocketPairs =>
-                "No range of ports shows: a hash over the pair (one path or one back end of several) does this.",
-            Kind::ClientAddress =>
-                "The same socket answered other clients meanwhile; a path of its own that loses everything would look the same.",
-            Kind::ServerPort =>
-                "The same host answered this client on other ports meanwhile; a listen queue that has been full since before the capture would look the same.",
+                say!("No range of ports shows: a hash over the pair (one path or one back end of several) does this."),
+            Kind::ClientAddress => say!(
+                "The same socket answered other clients meanwhile; a path of its own that loses everything would look the same."
+            ),
+            Kind::ServerPort => say!(
+                "The same host answered this client on other ports meanwhile; a listen queue that has been full since before the capture would look the same."
+            ),
         }
     );
     service.common_metrics(&mut finding, failed, dropped);
@@ -95,7 +97,7 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
         finding.metric("source_port_high", f64::from(high));
     }
     finding.metric("attempts_answered_meanwhile", number(pattern.answered));
-    finding.exhibit_all(service.exhibits(case, explained, "like every SYN of the pattern"));
+    finding.exhibit_all(service.exhibits(case, explained, say!("like every SYN of the pattern")));
     service.place(case, &mut finding);
     service.rule_out_paws(&mut finding);
     finding.rule_out(

@@ -5,7 +5,7 @@
 use super::scan::{Flood, Scanner};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, number};
 use crate::connection::Socket;
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 use crate::time::Time;
 use std::net::IpAddr;
 
@@ -36,7 +36,7 @@ fn scan(case: &Case<'_>, point: u16, client: IpAddr, scanner: &Scanner) -> Findi
     finding.metric("attempts_failed", number(scanner.attempts));
     finding.metric("syns_unanswered", 0.0);
     finding.metric("sockets", number(sockets));
-    finding.exhibit_all(exhibits(case, point, &scanner.first, "an attempt without data"));
+    finding.exhibit_all(exhibits(case, point, &scanner.first, say!("an attempt without data")));
     finding.advise(say!("Find out who runs it; an inventory or a monitoring system looks just like this."));
     finding.references = vec!["RFC 4987".to_owned()];
     finding
@@ -47,10 +47,10 @@ fn flood(case: &Case<'_>, point: u16, server: Socket, seen: &Flood) -> Finding {
     let mut finding = RULE.finding(Severity::Warning, Confidence::Medium, subject, Some(point));
     let clients = seen.clients.len() as u64;
     finding.title = say!(
-        "{server} is flooded: {handshakes} left half-open by {addresss}",
+        "{server} is flooded: {handshakes} left half-open by {addresses}",
         server,
         handshakes = plural(seen.half_open, "handshake"),
-        addresss = plural(clients, "address")
+        addresses = plural(clients, "address")
     );
     finding.summary = say!(
         "SYN after SYN is answered and the answer never acknowledged. Either the senders are forged, or the way back from the server is broken for all of them."
@@ -59,13 +59,13 @@ fn flood(case: &Case<'_>, point: u16, server: Socket, seen: &Flood) -> Finding {
     finding.metric("attempts_failed", number(seen.half_open));
     finding.metric("syns_unanswered", 0.0);
     finding.metric("clients", number(clients));
-    finding.exhibit_all(exhibits(case, point, &seen.first, "a handshake that its sender never ended"));
+    finding.exhibit_all(exhibits(case, point, &seen.first, say!("a handshake that its sender never ended")));
     finding.advise_when(say!("on the server"), say!("`sysctl net.ipv4.tcp_syncookies` must be 1; `nstat -az TcpExtSyncookiesSent TcpExtTCPReqQFullDoCookies` shows them at work"));
     finding.references = vec!["RFC 4987 section 3.6".to_owned()];
     finding
 }
 
-fn exhibits(case: &Case<'_>, point: u16, first: &[(u64, Time, Socket)], what: &str) -> Vec<Exhibit> {
+fn exhibits(case: &Case<'_>, point: u16, first: &[(u64, Time, Socket)], what: Text) -> Vec<Exhibit> {
     first
         .iter()
         .map(|(frame, at, client)| case.exhibit(point, *frame, *at, say!("SYN from {client}: {what}", client, what)))

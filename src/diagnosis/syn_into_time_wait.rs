@@ -6,7 +6,7 @@
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Connection, Opened, Who};
-use crate::language::{plural, say};
+use crate::language::{Text, plural, say};
 
 pub(super) static RULE: Rule =
     Rule { code: "SYN008", name: "syn-into-time-wait", explanation: include_str!("syn_into_time_wait.md"), judge };
@@ -45,15 +45,17 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
         lost
     );
     finding.summary = say!(
-        "The server answered with an ACK of the connection before (a challenge ACK); the client answered by RST and asked again. {attempts} opened so, the slowest after {slowest}. {lost}",
+        "The server answered with an ACK of the connection before (a challenge ACK); the client answered by RST and asked again. {attempts} opened so, the slowest after {slowest}.",
         attempts = plural(total.saturating_sub(lost), "attempt"),
-        slowest,
-        lost = if lost > 0 {
-            "The others never did: the RST or the second SYN did not arrive, or the old incarnation is no TIME-WAIT."
+        slowest
+    )
+    .then(if lost > 0 {
+            say!(
+                "The others never did: the RST or the second SYN did not arrive, or the old incarnation is no TIME-WAIT."
+            )
         } else {
-            ""
-        }
-    );
+            Text::default()
+        });
     finding.metric("attempts", number(attempts));
     finding.metric("attempts_failed", number(lost));
     finding.metric("syns_unanswered", 0.0);

@@ -42,7 +42,7 @@ fn finding(case: &Case<'_>, service: &Service, loss: &Loss) -> Finding {
     finding.metric("loss_rate_low", super::finding::significant(loss.low));
     finding.metric("loss_rate_high", super::finding::significant(loss.high));
     finding.metric("runs_z", super::finding::significant(loss.runs));
-    finding.exhibit_all(service.exhibits(case, |cause| cause == Cause::Loss, "repeated like any lost packet"));
+    finding.exhibit_all(service.exhibits(case, |cause| cause == Cause::Loss, say!("repeated like any lost packet")));
     service.place(case, &mut finding);
     service.rule_out_paws(&mut finding);
     finding.rule_out(say!("a filter (SYN003)"), say!("retransmissions with the same ports were answered"));

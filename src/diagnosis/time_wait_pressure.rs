@@ -358,10 +358,12 @@ fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claime
             ));
         }
         if let Some(told) = claimed.overflow {
-            text.add(say!("Its counter TCPTimeWaitOverflow stands at {total}", total = told.total));
-            let grew = say!(", {value} more than at the first moment that is told", value = told.value);
-            text.push_str(if told.grew { &grew } else { "" });
-            text.push('.');
+            let (total, value) = (told.total, told.value);
+            text.add(if told.grew {
+                say!("Its counter TCPTimeWaitOverflow stands at {total}, {value} more than at the first moment that is told.", total, value)
+            } else {
+                say!("Its counter TCPTimeWaitOverflow stands at {total}.", total)
+            });
         }
     }
     text

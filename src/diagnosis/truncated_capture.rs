@@ -2,7 +2,7 @@
 
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(super) static RULE: Rule =
     Rule { code: "CAP001", name: "truncated-capture", explanation: include_str!("truncated_capture.md"), judge };
@@ -26,9 +26,12 @@ fn judge(case: &Case<'_>) -> Verdict {
         cannot_be_told(
             &mut finding,
             &[
-                ("CW001 FW001 FW002", "whether connections that are open at the end were closed later"),
-                ("SYN001 to SYN004", "whether SYNs near the end were answered"),
-                ("TW001 to TW003", "reuses and populations after the end"),
+                (
+                    Text::value("CW001 FW001 FW002"),
+                    say!("whether connections that are open at the end were closed later"),
+                ),
+                (say!("SYN001 to SYN004"), say!("whether SYNs near the end were answered")),
+                (say!("TW001 to TW003"), say!("reuses and populations after the end")),
             ],
         );
         finding.advise(say!("Copy the original again after the recording has ended (Ctrl-C or plain kill flush; kill -9 does not), and compare sizes."));

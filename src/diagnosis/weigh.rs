@@ -77,7 +77,7 @@ pub(super) enum PawsVerdict {
     /// It does not.
     Refuted,
     /// It cannot be told, because.
-    CannotTell(String),
+    CannotTell(Text),
     /// Nothing speaks for it.
     No,
 }
@@ -143,8 +143,6 @@ impl Service {
 const FEWEST: u64 = 3;
 /// A chance of independence above which nothing is said.
 const CHANCE: f64 = 1e-3;
-/// Why nothing is said of SYNs whose answers take another way.
-const MUTE: &str = "the server answers on a way that was not captured (CAP004): no SYN can be said to be unanswered";
 
 /// Weighs every pair of hosts with an unanswered SYN.
 pub(super) fn weigh_all(case: &Case<'_>) -> Vec<Service> {
@@ -166,7 +164,13 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     let replay = case.replay(pair);
     // Where the server's packets take another way, silence says nothing.
     let mute = case.sight().is_mute(pair.point, pair.client, pair.server);
-    let paws = if mute { PawsVerdict::CannotTell(MUTE.to_owned()) } else { paws(&replay.tally(pair)) };
+    let paws = if mute {
+        PawsVerdict::CannotTell(say!(
+            "the server answers on a way that was not captured (CAP004): no SYN can be said to be unanswered"
+        ))
+    } else {
+        paws(&replay.tally(pair))
+    };
     // Clocks are told where they matter; the SYN table tells them everywhere.
     let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
     let end = case.evidence.end_of(pair.point);
@@ -431,7 +435,7 @@ impl Service {
         match self.slow {
             0 => Text::default(),
             slow => say!(
-                " {attempts} opened only after a retry, the slowest after {slowest}: users felt that.",
+                "{attempts} opened only after a retry, the slowest after {slowest}: users felt that.",
                 attempts = plural(slow, "attempt"),
                 slowest = self.slowest
             ),
@@ -439,11 +443,11 @@ impl Service {
     }
 
     /// The unanswered SYNs of some causes as exhibits.
-    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: &str) -> Vec<Exhibit> {
+    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: Text) -> Vec<Exhibit> {
         let of_cause =
             self.unanswered.iter().filter(|unanswered| which(unanswered.cause)).map(|unanswered| &unanswered.syn);
         let one = |syn: &SynSeen| {
-            let again = if syn.retransmission { "repeated SYN" } else { "SYN" };
+            let again = if syn.retransmission { say!("repeated SYN") } else { Text::value("SYN") };
             case.exhibit(
                 self.point,
                 syn.frame,

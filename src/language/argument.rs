@@ -1,17 +1,14 @@
 //! What fills a placeholder: a value, which every language writes alike, or again a sentence.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::text::Text;
 use crate::time::{Span, Time};
 
-/// What a sentence may name. Types of later stages say with one empty line that they are values.
-pub trait Said: fmt::Display {
+/// What a sentence may name. Types of later stages say with `values!` that they are values.
+pub trait Said {
     /// As a text: a value, unless it is one already.
-    fn said(&self) -> Text {
-        Text::value(self.to_string())
-    }
+    fn said(&self) -> Text;
 }
 
 impl Said for Text {
@@ -26,10 +23,7 @@ impl<T: Said + ?Sized> Said for &T {
     }
 }
 
-impl<T: Said + ToOwned + ?Sized> Said for std::borrow::Cow<'_, T>
-where
-    T::Owned: fmt::Display,
-{
+impl<T: Said + ToOwned + ?Sized> Said for std::borrow::Cow<'_, T> {
     fn said(&self) -> Text {
         (**self).said()
     }
@@ -47,8 +41,18 @@ impl<T: Said + ?Sized> Said for Box<T> {
     }
 }
 
+/// Types that every language writes as `Display` has them.
 macro_rules! values {
-    ($($type:ty)*) => { $(impl Said for $type {})* };
+    ($($type:ty),* $(,)?) => {
+        $(impl $crate::language::Said for $type {
+            fn said(&self) -> $crate::language::Text {
+                $crate::language::Text::value(::std::string::ToString::to_string(self))
+            }
+        })*
+    };
 }
 
-values!(str String char bool u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 IpAddr Ipv4Addr Ipv6Addr Time Span);
+pub(crate) use values;
+
+values!(str, String, char, bool, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
+values!(IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, Time, Span);

@@ -51,7 +51,7 @@ impl TsVal {
     }
 }
 
-impl crate::language::Said for SeqNumber {}
+crate::language::values!(SeqNumber);
 
 impl fmt::Display for SeqNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +59,7 @@ impl fmt::Display for SeqNumber {
     }
 }
 
-impl crate::language::Said for TsVal {}
+crate::language::values!(TsVal);
 
 impl fmt::Display for TsVal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

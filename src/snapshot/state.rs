@@ -122,7 +122,7 @@ impl TcpState {
     }
 }
 
-impl crate::language::Said for TcpState {}
+crate::language::values!(TcpState);
 
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,7 +43,7 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
         "The application accepts more slowly than connections come. While the queue is full SYNs are dropped, and final ACKs of handshakes ignored: clients wait 1 s, 3 s and longer."
     );
     if let Some(overflows) = &overflows {
-        summary.add(format!(" {overflows}."));
+        summary.add(say!("{overflows}.", overflows));
     }
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("listen_overflows", number(overflows.as_ref().map_or(0, |counted| counted.amount)));

@@ -23,7 +23,7 @@ const SHARE: f64 = 10.0;
 const OLD: Span = Span::from_secs(300);
 
 /// The owner as printed, and the service: its own listening port, or the peer it called.
-type Key = (String, String);
+type Key = (Text, Text);
 
 /// What hosts say where no packets do.
 pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
@@ -72,22 +72,25 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     let (owner, service) = key;
     let title = say!("{owner} leaves {total} connections of {service} in CLOSE-WAIT", owner, total, service);
     let how = if unaccepted {
-        "They have no owner, and connections wait to be accepted: the application does not accept, and the peers gave up."
+        say!(
+            "They have no owner, and connections wait to be accepted: the application does not accept, and the peers gave up."
+        )
     } else if hung {
-        "Most have data unread: the application does not even read. A thread is stuck; take its stack."
+        say!("Most have data unread: the application does not even read. A thread is stuck; take its stack.")
     } else {
-        "Most are read to the end (Recv-Q 1 is the FIN): the application got the end of stream and forgot to close."
+        say!(
+            "Most are read to the end (Recv-Q 1 is the FIN): the application got the end of stream and forgot to close."
+        )
     };
     let sequence = if growing {
-        say!(" At the moments told there were {counts}.", counts = joined(&counts))
+        say!("At the moments told there were {counts}.", counts = joined(&counts))
     } else {
         Text::default()
     };
-    let summary = say!(
-        "The peers closed; only the application can end these connections, and no timer or setting does. {how}{sequence}",
-        how,
-        sequence
-    );
+    let summary =
+        say!("The peers closed; only the application can end these connections, and no timer or setting does.")
+            .then(how)
+            .then(sequence);
     let mut finding = host.finding(severity, confidence, title, summary);
     finding.metric("connections", number(total));
     finding.metric("longest_s", held.rows.iter().filter_map(|row| row.last_received).max().unwrap_or_default().secs());
@@ -120,13 +123,13 @@ fn groups<'a>(listed: &Listed<'a>) -> BTreeMap<Key, Held<'a>> {
             say!("port {port}", port)
         } else {
             match (row.remote.host.ip(), row.remote.port.number()) {
-                (Some(ip), Some(port)) => std::net::SocketAddr::new(ip, port).to_string(),
+                (Some(ip), Some(port)) => Text::value(std::net::SocketAddr::new(ip, port).to_string()),
                 _ => say!("a named host"),
             }
         };
         let owner = row.process.as_ref().map(|process| match (&process.name, process.pid) {
-            (Some(name), Some(pid)) => format!("{name} ({pid})"),
-            (Some(name), None) => name.to_string(),
+            (Some(name), Some(pid)) => Text::value(format!("{name} ({pid})")),
+            (Some(name), None) => Text::value(&**name),
             (None, pid) => say!("process {pid}", pid = pid.unwrap_or(0)),
         });
         let group = groups.entry((owner.unwrap_or_else(|| say!("the application")), service)).or_default();
@@ -148,8 +151,8 @@ fn table(moments: &[BTreeMap<Key, Held<'_>>]) -> Table {
     rows.sort_by_key(|(_, held)| std::cmp::Reverse(held.rows.len()));
     let row = |((owner, service), held): (&Key, &Held<'_>)| {
         vec![
-            Cell::Text(Text::value(owner.clone())),
-            Cell::Text(Text::value(service.clone())),
+            Cell::Text(owner.clone()),
+            Cell::Text(service.clone()),
             Cell::Count(held.rows.len() as u64),
             Cell::Count(held.established),
         ]

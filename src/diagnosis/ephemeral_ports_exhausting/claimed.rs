@@ -8,7 +8,7 @@ use super::super::host_ports::{DEFAULT_PORTS, PortsHeld, fullest};
 use super::super::lacking::{self, Lack};
 use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, TcpState};
 
 /// Percent of the ports: nothing is left but luck; a little more rate is too much.
@@ -31,10 +31,11 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
         let connected = listings.iter().any(|listed| listed.states().get(TcpState::Established) > 0);
         let shown = listings.iter().any(|listed| listed.count(TcpState::TimeWait).is_some());
         let few = host.limits().most_time_waits().is_some_and(|(most, _)| most < UPSTREAM);
-        let because =
-            "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them";
+        let because = say!(
+            "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them"
+        );
         let record = "ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range";
-        (connected && !shown && !few).then(|| Lack { because: because.to_owned(), record })
+        (connected && !shown && !few).then(|| Lack { because, record })
     })
 }
 
@@ -59,9 +60,9 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
         Severity::Info => say!("most of its TIME-WAITs lead to {to}", to),
     };
     let known = if held.limit.is_some() {
-        ""
+        Text::default()
     } else {
-        " The range is not told; the default of Linux, 32768 to 60999, is taken for it."
+        say!(" The range is not told; the default of Linux, 32768 to 60999, is taken for it.")
     };
     let rate = number(held.time_wait) / 60.0;
     let summary = say!(
@@ -83,7 +84,7 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     let mut exhibits = vec![line(held.source, say!("{used} sockets towards {to}", used = held.used, to))];
     exhibits.extend(held.row.map(|row| line(row.source, say!("the first of them, towards {to}", to))));
     exhibits.extend(held.limit.map(|(limit, source)| line(source, say!("ip_local_port_range: {limit} ports", limit))));
-    exhibits.extend(failed.iter().map(|logged| line(logged.source, logged.text.to_string())));
+    exhibits.extend(failed.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))));
     finding.exhibit_all(exhibits);
     finding.rule_out(
         say!("a server's TIME-WAITs (HOST006)"),
@@ -118,7 +119,9 @@ fn only_logged(host: &Claims<'_>) -> Finding {
     );
     let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, summary);
     finding.metric("failures", number(count));
-    finding.exhibit_all(failed.iter().map(|logged| line(logged.source, logged.text.to_string())).collect::<Vec<_>>());
+    finding.exhibit_all(
+        failed.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))).collect::<Vec<_>>(),
+    );
     finding.advise(say!("While it goes wrong: ss -tan | awk '{{print $5}}' | sort | uniq -c | sort -n | tail; sysctl net.ipv4.ip_local_port_range."));
     finding.refer(&["connect(2): EADDRNOTAVAIL"]);
     finding

@@ -9,7 +9,7 @@ use super::super::host_limits::line;
 use super::super::lacking::{self, Lack};
 use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{SocketRow, TcpState};
 
 const MANY: usize = 20;
@@ -44,8 +44,12 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
         worst = peers.into_values().chain([worst]).max_by_key(Vec::len)?;
     }
     let first = worst.first().filter(|_| worst.len() >= MANY)?;
-    let peer = first.remote.host.ip().map_or_else(|| say!("a named host"), |ip| ip.to_string());
-    let owner = first.process.as_ref().and_then(|process| process.name.as_deref()).unwrap_or("a process");
+    let peer = first.remote.host.ip().map_or_else(|| say!("a named host"), |ip| Text::value(ip.to_string()));
+    let owner = first
+        .process
+        .as_ref()
+        .and_then(|process| process.name.as_deref())
+        .map_or_else(|| say!("a process"), Text::value);
     let title = say!("{owner} is held in FIN-WAIT-2 by {peer}: {worst} connections", owner, peer, worst = worst.len());
     let summary = say!(
         "They have been closed for sending and {peer} acknowledged it, but does not close itself: there the same connections are in CLOSE-WAIT (CW001). {owner} still owns them, so that no timer ends them.",

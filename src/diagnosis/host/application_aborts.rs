@@ -6,7 +6,7 @@ use super::super::claims::{Claims, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Joint, Said, Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST033", name: "application-aborts", explanation: include_str!("application_aborts.md"), judge };
@@ -27,10 +27,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let share = percent(aborted, opens).filter(|share| *share > SHARE && aborted >= FEW)?;
     let title =
         say!("applications ended {aborted} connections by RST, {share} of 100", aborted, share = format!("{share:.0}"));
-    let told: Vec<String> = counted.iter().map(ToString::to_string).collect();
     let summary = say!(
         "{told}. AbortOnClose: closed with data unread, so that the peer's last bytes were thrown away. AbortOnData: data came after close(), or SO_LINGER was 0. {opens} connections were opened.",
-        told = told.join("; "),
+        told = Text::joined(Joint::Semicolons, counted.iter().map(Said::said)),
         opens
     );
     let mut finding = host.finding(Severity::Info, Confidence::High, title, summary);

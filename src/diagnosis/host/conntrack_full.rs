@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, LogTime};
 use crate::time::Span;
 
@@ -40,7 +40,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
             None => Severity::Warning,
         };
         severity = severity.max(Some(rank));
-        exhibits.push(line(message.source, message.text.to_string()));
+        exhibits.push(line(message.source, Text::value(message.text.to_string())));
     }
     let severity = severity?;
     let messages: u64 = logged.iter().map(|message| message.count).sum();

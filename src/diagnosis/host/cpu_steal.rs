@@ -6,7 +6,7 @@ use super::super::claims::{Claims, each_host};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::Sample;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -33,7 +33,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.exhibit_all(
         stolen
             .iter()
-            .map(|sample| line(sample.source, format!("{} {:.1}", sample.name, sample.value)))
+            .map(|sample| line(sample.source, Text::value(format!("{} {:.1}", sample.name, sample.value))))
             .collect::<Vec<_>>(),
     );
     finding.advise(say!(

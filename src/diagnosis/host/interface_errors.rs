@@ -29,12 +29,12 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         samples.iter().filter(|sample| sample.format == "ip_s_link").map(|sample| &*sample.subject).collect();
     let worst = interfaces.into_iter().flat_map(|interface| ["rx", "tx"].map(|way| (interface, way)));
     let worst = worst.filter_map(|(interface, way)| {
-        let errors = of(interface, &say!("{way} errors", way))?;
-        let share = percent(errors.amount, of(interface, &say!("{way} packets", way))?.amount)?;
+        let errors = of(interface, &format!("{way} errors"))?;
+        let share = percent(errors.amount, of(interface, &format!("{way} packets"))?.amount)?;
         (share > SHARE && errors.amount >= FEW).then_some((interface, way, errors, share))
     });
     let (interface, way, errors, share) = worst.max_by(|one, other| one.3.total_cmp(&other.3))?;
-    let direction = if way == "rx" { "receiving" } else { "sending" };
+    let direction = if way == "rx" { say!("receiving") } else { say!("sending") };
     let title = say!(
         "{interface} fails {direction} {share} % of its packets: {errors}",
         interface,

@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST048", name: "netstat-cost", explanation: include_str!("netstat_cost.md"), judge };
@@ -37,7 +37,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         .find(|sample| matches!(sample.format, "top" | "ps") && runs_netstat(&sample.subject))
         .map(|sample| (sample.source, "netstat"));
     let (reader, tool) = running.or(walked).filter(|_| count > MANY)?;
-    let what = if tool == "netstat" { "netstat" } else { "a reader of /proc/net/tcp" };
+    let what = if tool == "netstat" { Text::value("netstat") } else { say!("a reader of /proc/net/tcp") };
     let title = say!("{what} walks {count} sockets", what, count);
     let summary = say!(
         "Each line costs a look into every bucket of the kernel's table, under its lock, and netstat -p looks through every process as well: seconds of CPU time, and packets that wait meanwhile. A script that does it every minute is seen as jitter. Where slabs are very large even ss can be felt."

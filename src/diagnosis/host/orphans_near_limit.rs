@@ -7,7 +7,7 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -41,7 +41,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("orphans", number(count));
     finding.metric("share_percent", significant(share));
-    let mut exhibits: Vec<_> = refused.iter().map(|logged| line(logged.source, logged.text.to_string())).collect();
+    let mut exhibits: Vec<_> =
+        refused.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))).collect();
     exhibits.extend(most.map(|(count, source)| line(source, say!("{count} orphans", count))));
     exhibits.extend(limit.map(|(setting, _)| setting_line(setting)));
     finding.exhibit_all(exhibits);

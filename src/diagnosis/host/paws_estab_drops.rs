@@ -6,7 +6,7 @@ use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST014", name: "paws-estab-drops", explanation: include_str!("paws_estab_drops.md"), judge };
@@ -29,9 +29,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let title =
         say!("{share} % of incoming segments had old timestamps: {dropped}", share = format!("{share:.1}"), dropped);
     let mixed = if host.counted("TcpExtPAWSTimewait").is_some() {
-        ""
+        Text::default()
     } else {
-        " Before Linux 6.16 the counter includes segments that met a TIME-WAIT (HOST013)."
+        say!(" Before Linux 6.16 the counter includes segments that met a TIME-WAIT (HOST013).")
     };
     let summary = say!(
         "Segments of connections were dropped because their timestamp was older than one seen before (PAWS). A few come from reordering; so many come from something that rewrites timestamps, or from two hosts behind one socket pair.{mixed}",

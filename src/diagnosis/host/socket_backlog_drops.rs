@@ -4,7 +4,7 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Joint, Said, Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST035", name: "socket-backlog-drops", explanation: include_str!("socket_backlog_drops.md"), judge };
@@ -22,10 +22,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let rate: f64 = counted.iter().filter_map(super::super::claims::Counted::per_s).sum();
     let severity = if rate >= PER_S { Severity::Warning } else { Severity::Info };
     let title = say!("segments dropped at sockets: {worst}", worst);
-    let told: Vec<String> = counted.iter().map(ToString::to_string).collect();
     let summary = say!(
         "{told}. BacklogDrop: more came than fits while the owner held the socket. RcvQDrop and ZeroWindowDrop: the receive queue was full.",
-        told = told.join("; ")
+        told = Text::joined(Joint::Semicolons, counted.iter().map(Said::said))
     );
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("dropped", number(dropped));

@@ -46,7 +46,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
                 value = format!("{:.0}", busiest.value),
                 most = format!("{most:.0}")
             );
-            let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, TEXT.to_owned());
+            let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, say!("One queue of the network card, or all queues on one CPU: that CPU limits what the host receives, while the others have time."));
             finding.metric("soft_percent", busiest.value);
             finding.exhibit_all(vec![line(
                 busiest.source,
@@ -74,7 +74,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         subject = most.subject,
         share = format!("{share:.0}")
     );
-    let mut finding = host.finding(Severity::Info, Confidence::Medium, title, TEXT.to_owned());
+    let mut finding = host.finding(Severity::Info, Confidence::Medium, title, say!("One queue of the network card, or all queues on one CPU: that CPU limits what the host receives, while the others have time."));
     finding.metric("share_percent", significant(share));
     finding.exhibit_all(vec![line(
         last,
@@ -87,8 +87,6 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     )]);
     Some(advised(finding))
 }
-
-const TEXT: &str = "One queue of the network card, or all queues on one CPU: that CPU limits what the host receives, while the others have time.";
 
 fn advised(mut finding: Finding) -> Finding {
     finding.advise(say!("Look at /proc/interrupts for the card's queues; spread them (irqbalance, ethtool -L), or use RPS where there is only one."));

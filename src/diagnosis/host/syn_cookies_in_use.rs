@@ -5,7 +5,7 @@
 use super::super::claims::{Claims, ask_again, each_host, percent};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -26,11 +26,11 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let share = percent(returned, sent.amount).unwrap_or(0.0);
     let title = say!("SYN cookies are sent: {sent}", sent);
     let which = if share < 20.0 {
-        "few came back: the SYNs never meant to connect, as in a flood"
+        say!("few came back: the SYNs never meant to connect, as in a flood")
     } else if share > 70.0 {
-        "most came back: honest clients, and a queue that is too short for them"
+        say!("most came back: honest clients, and a queue that is too short for them")
     } else {
-        "some came back: honest clients among others"
+        say!("some came back: honest clients among others")
     };
     let summary = say!(
         "A listener's request queue is full, so that it answers SYNs without keeping them. {returned} of {amount} cookies returned; {which}. A connection opened by cookie has no window scaling or SACK unless both ends use timestamps.",
@@ -44,7 +44,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let mut exhibits = sent.exhibits();
     exhibits.extend(host.moved("TcpExtSyncookiesRecv").into_iter().flat_map(|counted| counted.exhibits()));
     exhibits.extend(
-        host.logged(LogKind::SynFloodCookies).into_iter().map(|logged| line(logged.source, logged.text.to_string())),
+        host.logged(LogKind::SynFloodCookies)
+            .into_iter()
+            .map(|logged| line(logged.source, Text::value(logged.text.to_string()))),
     );
     finding.exhibit_all(exhibits);
     finding.advise_when(say!("if clients are honest"), say!("raise the listener's backlog and net.core.somaxconn"));

@@ -43,7 +43,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.metric("req_q_full_drop", number(dropped.amount));
     exhibits.extend(cookies.map(setting_line));
     exhibits.extend(
-        host.logged(LogKind::SynFloodDrop).into_iter().map(|logged| line(logged.source, logged.text.to_string())),
+        host.logged(LogKind::SynFloodDrop)
+            .into_iter()
+            .map(|logged| line(logged.source, Text::value(logged.text.to_string()))),
     );
     finding.exhibit_all(exhibits);
     if cookies.is_some_and(|cookies| &*cookies.value == "0") {

@@ -20,7 +20,7 @@ const MANY: usize = 20;
 const RETRIES: u32 = 2;
 
 fn host(host: &Claims<'_>) -> Option<Finding> {
-    let mut worst: Option<(String, Vec<&SocketRow>)> = None;
+    let mut worst: Option<(Text, Vec<&SocketRow>)> = None;
     for listed in host.host.listings() {
         let mut by_peer = std::collections::BTreeMap::<_, Vec<&SocketRow>>::new();
         for row in listed.in_state(TcpState::SynSent) {
@@ -32,9 +32,12 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
                 && late * 2 > rows.len()
                 && worst.as_ref().is_none_or(|(_, most)| rows.len() > most.len())
             {
-                let ip = peer.host.ip().map_or_else(|| say!("a named host"), |ip| ip.to_string());
-                let port = peer.port.number().map_or_else(Text::default, |port| say!(" port {port}", port));
-                worst = Some((format!("{ip}{port}"), rows));
+                let ip = peer.host.ip().map_or_else(|| say!("a named host"), |ip| Text::value(ip.to_string()));
+                let peer = match peer.port.number() {
+                    Some(port) => say!("{ip} port {port}", ip, port),
+                    None => ip,
+                };
+                worst = Some((peer, rows));
             }
         }
     }

@@ -7,7 +7,7 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
@@ -44,7 +44,8 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("pages", number(pages));
     finding.metric("share_percent", significant(share));
-    let mut exhibits: Vec<_> = failed.iter().map(|logged| line(logged.source, logged.text.to_string())).collect();
+    let mut exhibits: Vec<_> =
+        failed.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))).collect();
     exhibits.extend(used.map(|(pages, source)| line(source, say!("{pages} pages", pages))));
     exhibits.extend(limits.map(setting_line));
     exhibits.extend(host.moved("TcpExtTCPAbortOnMemory").into_iter().flat_map(|counted| counted.exhibits()));

@@ -19,9 +19,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let severity = if dropped.is_growing() || on.is_some() { Severity::Critical } else { Severity::Info };
     let title = say!("the per-host timestamp check dropped SYNs: {dropped}", dropped);
     let now = match (on, recycle) {
-        (Some(_), _) => "tcp_tw_recycle is on: it goes on.",
-        (None, Some(_)) => "tcp_tw_recycle is off now: nobody is dropped any more.",
-        (None, None) => "Whether tcp_tw_recycle is still on is not told.",
+        (Some(_), _) => say!("tcp_tw_recycle is on: it goes on."),
+        (None, Some(_)) => say!("tcp_tw_recycle is off now: nobody is dropped any more."),
+        (None, None) => say!("Whether tcp_tw_recycle is still on is not told."),
     };
     let summary = say!(
         "Only the check of tcp_tw_recycle counts PAWSPassive, one for each SYN that it drops without an answer; the victims are clients behind one address. {now}",

@@ -6,7 +6,7 @@ use super::super::claims::{Claims, setting_line};
 use super::super::host_facts::{TW_KILLED, ends_orphans_early};
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST009", name: "tw-recycle-on", explanation: include_str!("tw_recycle_on.md"), judge };
@@ -32,9 +32,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let summary = say!(
         "The host remembers one timestamp for each client address and for 60 s drops every SYN with an older one. Clients behind one NAT address have clocks of their own, and clients since Linux 4.10 give each connection its own offset: both are dropped at random.{is_some}",
         is_some = if stamps.is_some() {
-            ""
+            Text::default()
         } else {
-            " tcp_timestamps is not told; the setting has effect only with timestamps, which are on by default."
+            say!(" tcp_timestamps is not told; the setting has effect only with timestamps, which are on by default.")
         }
     );
     let confidence = if stamps.is_some() { Confidence::High } else { Confidence::Medium };
@@ -51,7 +51,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     }
     for counter in ["TcpExtPAWSPassive", "TcpExtTWKilled"] {
         if let Some(counted) = host.moved(counter) {
-            finding.summary.add(format!(" {counted}."));
+            finding.summary.add(say!("{counted}.", counted));
             exhibits.extend(counted.exhibits());
         }
     }
@@ -71,7 +71,11 @@ fn by_its_trace(host: &Claims<'_>) -> Option<Finding> {
     let known = host.live("net.ipv4.tcp_fin_timeout");
     let confidence = if known.is_some() { Confidence::Medium } else { Confidence::Low };
     let title = say!("TIME-WAITs end within seconds, as with tcp_tw_recycle: {killed}", killed);
-    let or = if known.is_some() { "" } else { " A tcp_fin_timeout of 4 s or less would leave the same trace." };
+    let or = if known.is_some() {
+        Text::default()
+    } else {
+        say!(" A tcp_fin_timeout of 4 s or less would leave the same trace.")
+    };
     let summary = say!(
         "The setting itself was not given. A TIME-WAIT lasts 60 s, and TWKilled counts those whose timer was 4 s or less: with tcp_tw_recycle it is 3.5 RTO. If it is on, SYNs of clients behind NAT are dropped in silence (SYN001).{or}",
         or
@@ -102,7 +106,11 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     if host.live(RECYCLE).is_some() || host.kernel_before(4, 12) == Some(false) {
         return None;
     }
-    let kernel = if host.kernel().is_some() { "" } else { ", nor the kernel's version: 4.12 and later ignore it" };
+    let kernel = if host.kernel().is_some() {
+        Text::default()
+    } else {
+        say!(", nor the kernel's version: 4.12 and later ignore it")
+    };
     let because = say!(
         "a configuration file sets tcp_tw_recycle = {value}, and what the running kernel has is not told{kernel}",
         value = wanted.value,

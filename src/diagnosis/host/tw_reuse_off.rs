@@ -31,7 +31,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         time_wait = held.time_wait,
         destination = held.destination()
     );
-    let meaning = if &*reuse.value == "2" { "on loopback only" } else { "never" };
+    let meaning = if &*reuse.value == "2" { say!("on loopback only") } else { say!("never") };
     let summary = say!(
         "{used} of {limit} ports are held towards {destination}, and a port in TIME-WAIT is taken again early {meaning}. With tcp_tw_reuse=1 it is taken again after a second, where both ends use timestamps.",
         used = held.used,

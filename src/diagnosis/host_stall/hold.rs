@@ -150,11 +150,11 @@ impl Hold {
     }
 
     /// What was held.
-    pub fn words(&self) -> &'static str {
+    pub fn words(&self) -> Text {
         match (self.has(Way::Replies), self.has(Way::Requests)) {
-            (true, true) => "requests and replies",
-            (false, true) => "requests",
-            _ => "replies",
+            (true, true) => say!("requests and replies"),
+            (false, true) => say!("requests"),
+            _ => say!("replies"),
         }
     }
 

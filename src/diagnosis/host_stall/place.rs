@@ -10,7 +10,7 @@ use super::super::Case;
 use super::hold::{Hold, PairStalls, Way};
 use super::logs::LogStalls;
 use crate::evidence::echoes::EchoProbe;
-use crate::language::{Text, say};
+use crate::language::{Joint, Text, say};
 use crate::time::{Span, Time};
 
 /// Where the stalls of a pair happened.
@@ -30,7 +30,7 @@ pub(super) enum Pings<'a> {
 
 /// One of the two hosts.
 struct End {
-    name: String,
+    name: Text,
     addresses: BTreeSet<IpAddr>,
     /// The place of the host whose files tell it.
     host: Option<usize>,
@@ -40,16 +40,16 @@ struct End {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Clue {
     /// Pings between one of the two and a third host ran on.
-    Clean { common: String, suspect: String, third: String },
+    Clean { common: Text, suspect: Text, third: Text },
     /// They stalled as well.
-    Stalled { common: String, third: String },
+    Stalled { common: Text, third: Text },
     /// Pings the other way ran on.
-    ReverseClean { by: String },
+    ReverseClean { by: Text },
     /// They stalled as well.
-    ReverseStalled { by: String },
+    ReverseStalled { by: Text },
     /// Pings between two other hosts stalled as well,
     /// or the same two by addresses of the other family.
-    Others { one: String, other: String, kin: bool },
+    Others { one: Text, other: Text, kin: bool },
     /// The same probes at another point.
     Elsewhere { point: u16, what: Elsewhere },
 }
@@ -79,13 +79,13 @@ pub(super) fn place(case: &Case<'_>, pings: Pings<'_>) -> Placed {
     };
     let clues = clues(case, pings);
     for clue in &clues {
-        verdict.push_str(&clue.words(case, pings));
+        verdict.add(clue.words(case, pings));
     }
     let settled = clues.iter().any(Clue::settles);
     if !settled {
-        verdict.push_str(match pings {
-            Pings::Captured(_) => " One capture cannot tell which host it was.",
-            Pings::Logged(_) => " Which of them it was cannot be told from this.",
+        verdict.add(match pings {
+            Pings::Captured(_) => say!("One capture cannot tell which host it was."),
+            Pings::Logged(_) => say!("Which of them it was cannot be told from this."),
         });
     }
     Placed { verdict, settled }
@@ -111,7 +111,7 @@ fn side(pair: &PairStalls) -> Text {
     let requests = senders(Way::Requests).into_iter().map(|(client, _)| {
         say!("Requests of {client} came together and kept their schedule: held before the capture point, by {client} or on the way from it; if this was captured on the pinged host, by that host itself as well.", client)
     });
-    replies.chain(requests).collect::<Vec<_>>().join(" ")
+    Text::joined(Joint::Sentences, replies.chain(requests))
 }
 
 fn clues(case: &Case<'_>, pings: Pings<'_>) -> Vec<Clue> {
@@ -151,13 +151,13 @@ fn clues(case: &Case<'_>, pings: Pings<'_>) -> Vec<Clue> {
 impl Pings<'_> {
     /// Who asks and who answers.
     fn ends(&self) -> (End, End) {
-        let one = |ip: IpAddr| End { name: ip.to_string(), addresses: BTreeSet::from([ip]), host: None };
+        let one = |ip: IpAddr| End { name: Text::value(ip.to_string()), addresses: BTreeSet::from([ip]), host: None };
         match self {
             Self::Captured(pair) => (one(pair.client), one(pair.server)),
             Self::Logged(log) => {
                 let mut senders = log.senders.iter();
                 let name = match (senders.next(), senders.next()) {
-                    (Some(only), None) => only.to_string(),
+                    (Some(only), None) => Text::value(only.to_string()),
                     _ => say!("the host that wrote {inputs}", inputs = log.inputs()),
                 };
                 let sender = End { name, addresses: log.senders.clone(), host: Some(log.host) };
@@ -290,13 +290,13 @@ fn same(one: &EchoProbe, other: &EchoProbe) -> bool {
 }
 
 /// A third host, and that it is the gateway of the one that pings it where that one's routes say so.
-fn or_gateway(case: &Case<'_>, common: &str, third: &str) -> Text {
+fn or_gateway(case: &Case<'_>, common: &Text, third: &Text) -> Text {
     let (own, address) = (common.parse::<IpAddr>().ok(), third.parse::<IpAddr>().ok());
     let is_gateway = address.is_some_and(|address| {
         let mut hosts = case.evidence.hosts.iter().filter(|host| own.is_none_or(|own| host.addresses().contains(&own)));
         hosts.any(|host| host.host.facts.gateways.iter().any(|gateway| gateway.address == address))
     });
-    if is_gateway { say!("its gateway {third}", third) } else { third.to_owned() }
+    if is_gateway { say!("its gateway {third}", third) } else { third.clone() }
 }
 
 impl Clue {
@@ -313,33 +313,33 @@ impl Clue {
         let (client, server) = (client.name, server.name);
         match self {
             Self::Clean { common, suspect, third } => say!(
-                " Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
+                "Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
                 common,
                 third = or_gateway(case, common, third),
                 suspect
             ),
             Self::Stalled { common, third } => say!(
-                " Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share.",
+                "Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share.",
                 common,
                 third = or_gateway(case, common, third)
             ),
             Self::ReverseClean { by } => say!(
-                " The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way.",
+                "The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way.",
                 by
             ),
             Self::ReverseStalled { by } => {
                 say!(
-                    " The pings of {by} the other way stalled as well, as they do whichever of the two stands still.",
+                    "The pings of {by} the other way stalled as well, as they do whichever of the two stands still.",
                     by
                 )
             }
             Self::Others { one, other, kin: true } => say!(
-                " Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them.",
+                "Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them.",
                 one,
                 other
             ),
             Self::Others { one, other, kin: false } => say!(
-                " Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link.",
+                "Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link.",
                 one,
                 other
             ),
@@ -351,28 +351,36 @@ impl Clue {
                 );
                 match what {
                     Elsewhere::Prompt => say!(
-                        " At {there} the same requests came evenly and were answered at once: the replies were held between {_}, or by {client} {__2}.",
+                        "At {there} the same requests came evenly and were answered at once: the replies were held between {both}, or by {client} {itself}.",
                         there,
-                        both = if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
+                        both = if matches!(pings, Pings::Logged(_)) {
+                            say!("there and the log")
+                        } else {
+                            say!("the two points")
+                        },
                         client,
-                        __2 = if matches!(pings, Pings::Logged(_)) { "itself" } else { "where it captured itself" }
+                        itself = if matches!(pings, Pings::Logged(_)) {
+                            say!("itself")
+                        } else {
+                            say!("where it captured itself")
+                        }
                     ),
-                    Elsewhere::Seen => say!(" At {there} the same replies were late as well.", there),
+                    Elsewhere::Seen => say!("At {there} the same replies were late as well.", there),
                     Elsewhere::Bunched => {
-                        say!(" At {there} the same requests came together: they were held before that point.", there)
+                        say!("At {there} the same requests came together: they were held before that point.", there)
                     }
                     Elsewhere::Even => say!(
-                        " At {there} the same requests went by evenly: they were held between the two points, on the way to {server}, or by {server} where it captured itself.",
+                        "At {there} the same requests went by evenly: they were held between the two points, on the way to {server}, or by {server} where it captured itself.",
                         there,
                         server
                     ),
                     Elsewhere::Late { nearer: true } => say!(
-                        " At {there}, nearer to {server}, the same replies were late as well: held there or behind it, so by {server} or close to it.",
+                        "At {there}, nearer to {server}, the same replies were late as well: held there or behind it, so by {server} or close to it.",
                         there,
                         server
                     ),
                     Elsewhere::Late { nearer: false } => say!(
-                        " At {there}, nearer to {client}, the same replies were late as well: held behind both points, on the side of {server}.",
+                        "At {there}, nearer to {client}, the same replies were late as well: held behind both points, on the side of {server}.",
                         there,
                         client,
                         server

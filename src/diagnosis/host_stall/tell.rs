@@ -11,7 +11,7 @@ use super::hold::{Hold, Place, Way};
 use super::place::Placed;
 use super::tcp::{Answer, Clock, TcpStall};
 use crate::evidence::hosts::HostView;
-use crate::language::{Text, plural, say, words};
+use crate::language::{Said, Text, plural, say, words};
 use crate::time::{Span, Time};
 
 /// The stalls between two hosts.
@@ -23,7 +23,7 @@ pub(super) struct Told<'a> {
     /// Times are those of a clock; else they count from the first probe.
     pub dated: bool,
     /// Who asks and who answers.
-    pub names: (String, String),
+    pub names: (Text, Text),
 }
 
 impl Told<'_> {
@@ -48,7 +48,7 @@ impl Told<'_> {
             longest
         );
         finding.summary = self.summary();
-        finding.summary.add(placed.verdict);
+        finding.summary.add(placed.verdict.clone());
         finding.metric("stalls", number(stalls));
         finding.metric("stalled_ms", rounded(stalled));
         finding.metric("longest_ms", rounded(longest));
@@ -103,9 +103,9 @@ impl Told<'_> {
         let (held, lost) = (self.sum(|hold| hold.held), self.sum(|hold| hold.lost));
         let ways = |way: Way| self.holds.iter().any(|hold| hold.has(way));
         let what = match (ways(Way::Replies), ways(Way::Requests)) {
-            (true, true) => "requests and replies",
-            (false, true) => "requests",
-            _ => "replies",
+            (true, true) => say!("requests and replies"),
+            (false, true) => say!("requests"),
+            _ => say!("replies"),
         };
         let share = self.share().map_or_else(Text::default, |share| say!(", {share} % of the time watched", share));
         let fate = match lost {
@@ -114,7 +114,7 @@ impl Told<'_> {
         };
         let (stalled, longest) = (self.stalled(), self.longest());
         say!(
-            "{held} {what} waited for the same moments and came at once; {fate}. Together the stalls take {stalled}{share}; the longest lasted {longest}. Each time fell by just the sending interval from one probe to the next, so they were not queued in the network: something that handles them did nothing meanwhile. ",
+            "{held} {what} waited for the same moments and came at once; {fate}. Together the stalls take {stalled}{share}; the longest lasted {longest}. Each time fell by just the sending interval from one probe to the next, so they were not queued in the network: something that handles them did nothing meanwhile.",
             held,
             what,
             fate,
@@ -126,7 +126,7 @@ impl Told<'_> {
 
     fn moment(&self, at: Time) -> Cell {
         let text = if self.dated {
-            at.rfc3339()
+            Text::value(at.rfc3339())
         } else {
             say!("{default} s after the first probe", default = format!("{:.3}", at.since(Time::default()).secs()))
         };
@@ -141,10 +141,10 @@ impl Told<'_> {
                 Cell::Number(rounded(hold.length)),
                 Cell::Number(rounded(hold.lasted.0)),
                 Cell::Number(rounded(hold.lasted.1)),
-                Cell::Text(Text::value(hold.words())),
+                Cell::Text(hold.words()),
                 Cell::Count(hold.held as u64),
                 Cell::Count(hold.lost as u64),
-                Cell::Text(Text::value(if hold.tail_drop { "yes" } else { "no" })),
+                Cell::Text(if hold.tail_drop { say!("yes") } else { say!("no") }),
                 Cell::Count(hold.series as u64),
             ]
         };
@@ -177,7 +177,7 @@ impl Told<'_> {
         );
         finding.rule_out(say!("a stopped ping process"), say!("requests went on being sent during the stalls"));
         for look in self.looks {
-            finding.rule_out(say!("seen beside the stalls"), look.to_string());
+            finding.rule_out(say!("seen beside the stalls"), look.said());
         }
     }
 
@@ -190,7 +190,7 @@ impl Told<'_> {
             ));
         }
         if !placed.settled {
-            let server = server.map_or_else(|| target.clone(), |ip| ip.to_string());
+            let server = server.map_or_else(|| target.clone(), |ip| Text::value(ip.to_string()));
             finding.advise_when(say!("which host stalled is open"), say!("Record next: ping -D the gateway of {client} and {server} from {client} in the same seconds, ping -D {client} from {server}, and capture at both ends; give all of it to one run.", client, server));
         }
         finding.advise(say!("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), /proc/slabinfo readers on old kernels (STALL002), and what ran at the moment of release."));
@@ -277,7 +277,7 @@ pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> 
     finding.summary = say!(
         "{answers} that were due at different times came together, after silence on these connections; each had been owed since the last copy of what it answers, so that nothing was lost. {tcp_words}",
         answers = plural(answers.len() as u64, "answer"),
-        tcp_words = stalls.first().map_or("", |first| tcp_words(first))
+        tcp_words = stalls.first().map(tcp_words).unwrap_or_default()
     );
     if stalls.iter().any(|stall| stall.common) {
         finding.summary.add(say!("Several hosts were late towards {host} at one moment: {host} itself, if this was captured there, or its link.", host));
@@ -299,7 +299,7 @@ pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> 
             Cell::Count(stall.answers.len() as u64),
             Cell::Count(connections.len() as u64),
             Cell::Count(stall.peers.len() as u64),
-            Cell::Text(Text::value(tcp_words(stall))),
+            Cell::Text(tcp_words(stall)),
         ]
     };
     let columns = words!("first owed", "release", "at least, ms", "late answers", "connections", "peers", "timestamps");
@@ -344,13 +344,19 @@ fn length(stall: &TcpStall) -> Span {
 }
 
 /// What the timestamps say of a stall.
-const fn tcp_words(stall: &TcpStall) -> &'static str {
+fn tcp_words(stall: &TcpStall) -> Text {
     match stall.clock {
-        Clock::RanOn => "The answers were stamped when they were released: they were made then, not held on their way.",
-        Clock::Queued => "The answers were stamped when they were due: they were made in time, and held on their way.",
-        Clock::StoodStill => {
-            "The timestamp clock lost the time of the stall: the host itself stood still, as a paused virtual machine does."
+        Clock::RanOn => {
+            say!("The answers were stamped when they were released: they were made then, not held on their way.")
         }
-        Clock::Unknown => "Timestamps do not tell where they were held.",
+        Clock::Queued => {
+            say!("The answers were stamped when they were due: they were made in time, and held on their way.")
+        }
+        Clock::StoodStill => {
+            say!(
+                "The timestamp clock lost the time of the stall: the host itself stood still, as a paused virtual machine does."
+            )
+        }
+        Clock::Unknown => say!("Timestamps do not tell where they were held."),
     }
 }

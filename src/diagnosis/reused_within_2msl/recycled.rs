@@ -73,14 +73,16 @@ impl Told {
     }
 
     fn sentence(&self, host: &str, reuses: u64) -> Text {
-        let counted = if self.around { "grew by" } else { "stands at" };
+        let counted = if self.around { say!("grew by") } else { say!("stands at") };
         let verdict = match self.value.cmp(&reuses) {
             std::cmp::Ordering::Less => {
-                "fewer: something else gave these ports out again, a NAT in front of the capture point, or the files are of another host"
+                say!(
+                    "fewer: something else gave these ports out again, a NAT in front of the capture point, or the files are of another host"
+                )
             }
-            std::cmp::Ordering::Equal => "the same: tcp_tw_reuse, or bind(), let its own ports go early",
+            std::cmp::Ordering::Equal => say!("the same: tcp_tw_reuse, or bind(), let its own ports go early"),
             std::cmp::Ordering::Greater => {
-                "tcp_tw_reuse, or bind(), let its own ports go early; the others are not in this capture"
+                say!("tcp_tw_reuse, or bind(), let its own ports go early; the others are not in this capture")
             }
         };
         say!(

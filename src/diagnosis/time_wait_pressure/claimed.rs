@@ -5,7 +5,7 @@ use super::super::claims::{Claims, Counted, ask_again, hosts_left};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Exhibit, Finding, Severity, number};
 use super::{NEAR, RULE};
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, Source};
 
 /// So many percent are full: buckets come free while a listing is made.
@@ -46,8 +46,9 @@ fn pressure(host: &Claims<'_>) -> Option<Finding> {
         return None;
     }
     let severity = if full || growing || told.share() >= NEAR { Severity::Warning } else { Severity::Info };
-    let held = told.held.map_or_else(|| say!("an unknown number"), |(held, _)| held.to_string());
-    let limit = told.limit.map_or_else(|| say!("a limit that is not told"), |(limit, _)| limit.to_string());
+    let held = told.held.map_or_else(|| say!("an unknown number"), |(held, _)| Text::value(held.to_string()));
+    let limit =
+        told.limit.map_or_else(|| say!("a limit that is not told"), |(limit, _)| Text::value(limit.to_string()));
     let title = match (&told.overflowed, full) {
         (Some(overflowed), _) => say!("closes left no TIME-WAIT, because the table was full: {overflowed}", overflowed),
         (None, true) => say!("the table of TIME-WAITs is full: {held} of {limit}", held, limit),
@@ -55,11 +56,11 @@ fn pressure(host: &Claims<'_>) -> Option<Finding> {
         (None, false) => say!("{held} of {limit} TIME-WAITs are held", held, limit),
     };
     let when = if full {
-        "It is full now"
+        say!("It is full now")
     } else if growing {
-        "It grew while somebody looked"
+        say!("It grew while somebody looked")
     } else {
-        "It is not full now: this is the past, until the counter grows again"
+        say!("It is not full now: this is the past, until the counter grows again")
     };
     let summary = say!(
         "{held} TIME-WAITs are held, and tcp_max_tw_buckets is {limit}. {when}. Beyond the limit a close leaves no TIME-WAIT: old segments may enter new connections, and a peer that closes later gets RST for its FIN. Kernels of today only count it; silence in dmesg proves nothing.",
@@ -75,7 +76,7 @@ fn pressure(host: &Claims<'_>) -> Option<Finding> {
     exhibits.extend(told.held.map(|(held, source)| line(source, say!("{held} TIME-WAITs", held))));
     exhibits
         .extend(told.limit.map(|(limit, source)| line(source, say!("net.ipv4.tcp_max_tw_buckets = {limit}", limit))));
-    exhibits.extend(logged.iter().map(|logged| line(logged.source, logged.text.to_string())));
+    exhibits.extend(logged.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))));
     finding.exhibit_all(exhibits);
     finding.advise(say!(
         "Find the short connections that this host closes first, and keep them open or let the other side close."
