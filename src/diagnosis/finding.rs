@@ -248,7 +248,7 @@ impl Speak for NotJudged {
     }
 }
 
-/// A subject is written alike in every language.
+// A subject is written alike in every language.
 values!(Subject);
 
 impl Subject {

@@ -20,7 +20,13 @@ pub(super) fn pings(case: &Case<'_>) -> Vec<Ping> {
     let logged = case.ping_logs().iter().map(|log| {
         let mut senders = log.senders.iter();
         let client = senders.next().filter(|_| senders.next().is_none()).map(ToString::to_string).unwrap_or_default();
-        entry(log.inputs(), (client, log.target.clone().spoken(case.language).to_string()), log.marks(), log.holds.len(), words(&log.looks))
+        entry(
+            log.inputs(),
+            (client, log.target.clone().spoken(case.language).to_string()),
+            log.marks(),
+            log.holds.len(),
+            words(&log.looks),
+        )
     });
     captured.chain(logged).filter(|ping| ping.sent > 0).take(ROWS).collect()
 }
