@@ -29,14 +29,14 @@ fn finding(case: &Case<'_>, service: &Service, loss: &Loss) -> Finding {
         syns = plural(lost, "SYN")
     );
     finding.summary = say!(
-        "{lost} of {syns} SYNs drew no answer ({rate}, 95 % interval {low} to {high}), spread over time like independent losses; repeated ones were answered like any other.{slow_sentence}",
+        "{lost} of {syns} SYNs drew no answer ({rate}, 95 % interval {low} to {high}), spread over time like independent losses; repeated ones were answered like any other.",
         lost,
         syns = service.syns,
         rate = percent(loss.rate),
         low = percent(loss.low),
-        high = percent(loss.high),
-        slow_sentence = service.slow_sentence()
-    );
+        high = percent(loss.high)
+    )
+    .then(service.slow_sentence());
     service.common_metrics(&mut finding, failed, lost);
     finding.metric("loss_rate", super::finding::significant(loss.rate));
     finding.metric("loss_rate_low", super::finding::significant(loss.low));

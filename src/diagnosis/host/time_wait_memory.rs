@@ -22,9 +22,9 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let slab = caches.max_by_key(|slab| bytes(slab)).filter(|slab| bytes(slab) > MUCH)?;
     let held = host.limits().most_time_waits();
     let title = say!(
-        "{active_objects} TIME-WAITs take {_000_000} MB of kernel memory",
+        "{active_objects} TIME-WAITs take {megabytes} MB of kernel memory",
         active_objects = slab.active_objects,
-        _000_000 = bytes(slab) / 1_000_000
+        megabytes = bytes(slab) / 1_000_000
     );
     let agrees = held.map_or_else(Text::default, |(count, _)| say!(" The listing of sockets tells {count}.", count));
     let summary = say!(
