@@ -45,9 +45,11 @@ fn literals_are_found_however_they_are_written() {
             "two \"quoted\" \
              lines {{x}}",
         );
-        plural(count.len() as u64, "SYN") language.say( "three" ) words!("four")
+        plural(count.len() as u64, "SYN") language.say( "three" ) words!("four") words!(
+            "five", "six"
+        )
     "#;
-    let expected = ["one {a}", "two \"quoted\" lines {{x}}", "{count} SYN", "three", "four"];
+    let expected = ["one {a}", "two \"quoted\" lines {{x}}", "{count} SYN", "three", "four", "five", "six"];
     assert_eq!(sentences(text), BTreeSet::from(expected.map(str::to_owned)));
 }
 
@@ -86,8 +88,10 @@ fn sentences(text: &str) -> BTreeSet<String> {
             let line = text[..at].rsplit('\n').next().unwrap();
             let rest = text[at + mark.len()..].trim_start();
             match rest.strip_prefix('"') {
-                Some(rest) if !line.contains("//") => found.extend([literal(rest)]),
-                Some(_) => {}
+                Some(_) if line.contains("//") => {}
+                // Only `words!` takes several; what follows a template are its arguments.
+                Some(rest) if mark == "words!(" => found.extend(literals(rest)),
+                Some(rest) => found.extend([literal(rest).0]),
                 None => assert!(line.contains("//") || mark == ".say(", "no literal in {line}{rest:.60}"),
             }
         }
@@ -102,19 +106,34 @@ fn sentences(text: &str) -> BTreeSet<String> {
         });
         let Some((comma, ',')) = comma else { continue };
         if let Some(noun) = rest[comma + 1..].trim_start().strip_prefix('"') {
-            found.insert(format!("{{count}} {}", literal(noun)));
+            found.insert(format!("{{count}} {}", literal(noun).0));
         }
     }
     found
 }
 
-/// A string literal from behind its quotation mark, escapes undone.
-fn literal(rest: &str) -> String {
+/// A list of literals from behind its first quotation mark.
+fn literals(mut rest: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        let (text, behind) = literal(rest);
+        all.push(text);
+        let next = behind.trim_start().strip_prefix(',').and_then(|behind| behind.trim_start().strip_prefix('"'));
+        let Some(next) = next else { return all };
+        rest = next;
+    }
+}
+
+/// A string literal from behind its quotation mark, escapes undone, and what stands behind it.
+fn literal(rest: &str) -> (String, &str) {
     let mut text = String::new();
     let mut chars = rest.chars().peekable();
     while let Some(c) = chars.next() {
         match (c, c == '\\') {
-            ('"', _) => return text,
+            ('"', _) => {
+                let behind: usize = chars.map(char::len_utf8).sum();
+                return (text, &rest[rest.len() - behind..]);
+            }
             (_, false) => text.push(c),
             (_, true) => match chars.next().expect("a literal ends") {
                 '\n' => while chars.next_if(|c| c.is_whitespace()).is_some() {},

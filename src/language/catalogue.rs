@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// Every file of the catalogue.
-const CHINESE: [&str; 2] = [include_str!("zh/diagnosis.txt"), include_str!("zh/report.txt")];
+const CHINESE: [&str; 3] =
+    [include_str!("zh/diagnosis.txt"), include_str!("zh/hosts.txt"), include_str!("zh/report.txt")];
 
 /// All Chinese templates by English template.
 pub(super) fn chinese() -> &'static BTreeMap<&'static str, &'static str> {
