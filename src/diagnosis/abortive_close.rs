@@ -56,7 +56,7 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
         server
     );
     let why: Vec<Text> =
-        causes.iter().map(|(cause, count)| say!("{count}: {cause}", count, cause = cause.words())).collect();
+        causes.iter().map(|(cause, count)| say!("{count}: {cause}", count, cause = Text::of(cause.words()))).collect();
     finding.summary = say!(
         "{by} by the client, {by_2} by the server; {after_fin} after a FIN had been sent. By the shape of the RST and what went before: {why}. {lossy} lost data that was not acknowledged or came after the close. A RST throws away data that was not read or not sent yet, and leaves no TIME-WAIT.",
         by = by(Who::Client),
@@ -82,12 +82,12 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
             client = connection.client(),
             server = connection.server(),
             history = connection.history(),
-            reset_by = connection.reset_by().name(),
+            reset_by = Text::of(connection.reset_by().name()),
             words = of(connection)
                 .map(|reset| say!(
                     " {idle} after the packet before: {words}",
                     idle = reset.idle,
-                    words = reset.cause.words()
+                    words = Text::of(reset.cause.words())
                 ))
                 .unwrap_or_default()
         );
@@ -116,7 +116,7 @@ fn table<'a>(
             group.count(|connection, ()| of(connection).is_some_and(|reset| reset.cause == *cause && which(reset)))
         };
         vec![
-            Cell::Text(Text::value(cause.words())),
+            Cell::Text(Text::of(cause.words())),
             Cell::Count(*count),
             Cell::Count(with(&|reset| reset.by == Side::Client)),
             Cell::Count(with(&|reset| reset.by == Side::Server)),

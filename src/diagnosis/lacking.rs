@@ -12,7 +12,7 @@ pub(super) struct Lack {
     /// What was given, and what was not.
     pub because: Text,
     /// Commands that tell it.
-    pub record: &'static str,
+    pub record: Text,
 }
 
 /// Judges every host by itself, and says what was lacking where nothing was found.
@@ -47,7 +47,7 @@ pub(super) fn not_judged<'a>(
         more => say!(" (and so for {more} hosts more)", more),
     };
     let because = say!("{host}: {because}{others}", host = name, because = first.because, others);
-    vec![NotJudged { rule: rule.code, because, record_next: Text::value(first.record) }]
+    vec![NotJudged { rule: rule.code, because, record_next: first.record }]
 }
 
 /// A counter that is worth a look, and nothing to hold it against.
@@ -61,5 +61,5 @@ pub(super) fn no_whole(host: &Claims<'_>, counted: Option<Counted>, few: u64, wh
         counted,
         wholes = Text::joined(Joint::And, wholes.iter().map(|whole| Text::value(*whole)))
     );
-    Some(Lack { because, record: "uptime; nstat -az (or /proc/net/snmp beside /proc/net/netstat)" })
+    Some(Lack { because, record: say!("uptime; nstat -az (or /proc/net/snmp beside /proc/net/netstat)") })
 }

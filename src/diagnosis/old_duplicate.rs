@@ -75,7 +75,7 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
     let exhibit = |late: &Late<'_>| {
         let text = say!(
             "{words} of the {late}, port {port}, sequence number {seq}{tsval}: {late_2}",
-            words = late.kind.words(),
+            words = Text::of(late.kind.words()),
             late = sender(late),
             port = late.connection.client().port,
             seq = late.seq,
@@ -122,14 +122,14 @@ fn verdict(late: &Late<'_>) -> Text {
         Harm::OldTimestamp => say!("in the next connection, refused by its timestamp"),
         Harm::Possible => say!("in the next connection, and nothing kept it out"),
     };
-    say!("{met}; it drew {words}", met, words = late.answer.0.words())
+    say!("{met}; it drew {words}", met, words = Text::of(late.answer.0.words()))
 }
 
 fn table(late: &[Late<'_>]) -> Table {
     let row = |late: &Late<'_>| {
         vec![
             Cell::Text(Text::value(late.at.to_string())),
-            Cell::Text(Text::value(late.kind.words())),
+            Cell::Text(Text::of(late.kind.words())),
             Cell::Text(sender(late)),
             Cell::Count(u64::from(late.connection.client().port)),
             Cell::Count(u64::from(late.payload)),

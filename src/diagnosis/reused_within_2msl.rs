@@ -273,7 +273,7 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
         vec![
             Cell::Count(u64::from(connection.client().port)),
             Cell::Text(Text::value(interval.to_string())),
-            Cell::Text(Text::value(holder(*connection).name())),
+            Cell::Text(Text::of(holder(*connection).name())),
             text(deltas.isn),
             text(deltas.tsval),
             Cell::Text(outcome_text),

@@ -53,7 +53,7 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     let big = Big::of(&facts.slabs, &facts.memory);
     let (share, _) = big.share.filter(|(share, _)| *share > SHARE && big.largest.is_none())?;
     let because = say!("slabs take {share} % of its memory, and its caches are not listed", share);
-    Some(Lack { because, record: "as root: cat /proc/slabinfo; ps aux; uname -r" })
+    Some(Lack { because, record: say!("as root: cat /proc/slabinfo; ps aux; uname -r") })
 }
 
 fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {

@@ -34,7 +34,7 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
         let because = say!(
             "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them"
         );
-        let record = "ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range";
+        let record = Text::value("ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range");
         (connected && !shown && !few).then(|| Lack { because, record })
     })
 }

@@ -6,7 +6,7 @@ use super::super::host_limits::line;
 use super::super::lacking::{self, Lack};
 use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
-use crate::language::say;
+use crate::language::{Text, say};
 use crate::snapshot::{SocketRow, TcpState};
 
 /// Retransmissions after which loss is no explanation.
@@ -33,7 +33,9 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
             "{rows} sockets wait for an answer to their FIN, and the listing has no timers: whether it was repeated is not known",
             rows = rows.len()
         );
-        rows.iter().all(|row| row.timer.is_none()).then_some(Lack { because, record: "ss -tano (netstat -anto)" })
+        rows.iter()
+            .all(|row| row.timer.is_none())
+            .then_some(Lack { because, record: Text::value("ss -tano (netstat -anto)") })
     })
 }
 

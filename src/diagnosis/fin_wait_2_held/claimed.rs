@@ -29,7 +29,7 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
             "{rows} sockets are in FIN-WAIT-2, and the listing has neither owners nor timers: orphans end by themselves, owned ones do not",
             rows = rows.len()
         );
-        Some(Lack { because, record: "as root: ss -tanpo" })
+        Some(Lack { because, record: say!("as root: ss -tanpo") })
     })
 }
 

@@ -7,7 +7,7 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST036", name: "conntrack-near-full", explanation: include_str!("conntrack_near_full.md"), judge };
@@ -53,6 +53,6 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     let most = host.host.host.facts.tracked_tables.iter().map(|table| table.entries).max()?;
     let told = host.live("net.netfilter.nf_conntrack_max").or_else(|| host.live("net.nf_conntrack_max"));
     let because = say!("the connection tracker holds {most} entries, and nf_conntrack_max is not told", most);
-    let record = "sysctl net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_count";
+    let record = Text::value("sysctl net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_count");
     (most >= MANY && told.is_none()).then_some(Lack { because, record })
 }

@@ -64,5 +64,5 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     let told = host.host.host.facts.sockstats.iter().filter_map(|stat| stat.orphan);
     let most = told.max().filter(|most| *most >= MANY && host.live("net.ipv4.tcp_max_orphans").is_none())?;
     let because = say!("{most} orphaned sockets, and tcp_max_orphans is not told", most);
-    Some(Lack { because, record: "sysctl net.ipv4.tcp_max_orphans; cat /proc/net/sockstat" })
+    Some(Lack { because, record: Text::value("sysctl net.ipv4.tcp_max_orphans; cat /proc/net/sockstat") })
 }

@@ -75,5 +75,8 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
         "{piled} sockets are in SYN-SENT, and the listing has no timers: how long they have waited is not known",
         piled = piled.len()
     );
-    piled.iter().all(|row| row.timer.is_none()).then_some(Lack { because, record: "ss -tano (netstat -anto)" })
+    piled
+        .iter()
+        .all(|row| row.timer.is_none())
+        .then_some(Lack { because, record: Text::value("ss -tano (netstat -anto)") })
 }

@@ -63,5 +63,5 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     let most = told.filter_map(|stat| stat.memory_pages).max()?;
     let because = say!("sockets hold {most} pages of memory, and tcp_mem is not told", most);
     let asks = most >= MANY && host.live("net.ipv4.tcp_mem").is_none();
-    asks.then_some(Lack { because, record: "sysctl net.ipv4.tcp_mem; cat /proc/net/sockstat" })
+    asks.then_some(Lack { because, record: Text::value("sysctl net.ipv4.tcp_mem; cat /proc/net/sockstat") })
 }

@@ -116,5 +116,5 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
         value = wanted.value,
         kernel
     );
-    Some(Lack { because, record: "uname -r; sysctl net.ipv4.tcp_tw_recycle net.ipv4.tcp_timestamps" })
+    Some(Lack { because, record: Text::value("uname -r; sysctl net.ipv4.tcp_tw_recycle net.ipv4.tcp_timestamps") })
 }

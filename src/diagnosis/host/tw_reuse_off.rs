@@ -7,7 +7,7 @@ use super::super::host_limits::line;
 use super::super::host_ports::fullest;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{Text, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
     Rule { code: "HOST008", name: "tw-reuse-off", explanation: include_str!("tw_reuse_off.md"), judge };
@@ -66,6 +66,6 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     );
     host.live("net.ipv4.tcp_tw_reuse").is_none().then_some(Lack {
         because,
-        record: "sysctl net.ipv4.tcp_tw_reuse net.ipv4.tcp_timestamps net.ipv4.ip_local_port_range",
+        record: Text::value("sysctl net.ipv4.tcp_tw_reuse net.ipv4.tcp_timestamps net.ipv4.ip_local_port_range"),
     })
 }
