@@ -75,7 +75,7 @@ use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::evidence::sight::Sight;
-use crate::language::{Language, Speak, Text};
+use crate::language::{Language, Pages, Speak, Text, pages};
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -86,7 +86,7 @@ pub struct Rule {
     /// Says what is wrong.
     pub name: &'static str,
     /// Markdown with fixed headings; `lastack explain` prints it.
-    pub explanation: &'static str,
+    pub explanation: Pages,
     /// Weighs the evidence.
     pub judge: fn(&Case<'_>) -> Verdict,
 }
@@ -227,17 +227,17 @@ pub static RULES: &[&Rule] = &[
 ];
 
 /// Topics that `lastack explain` knows beside the rules.
-pub static TOPICS: [(&str, &str); 10] = [
-    ("time-wait", include_str!("diagnosis/topics/time-wait.md")),
-    ("close-wait", include_str!("diagnosis/topics/close-wait.md")),
-    ("2msl", include_str!("diagnosis/topics/2msl.md")),
-    ("paws", include_str!("diagnosis/topics/paws.md")),
-    ("tw-recycle", include_str!("diagnosis/topics/tw-recycle.md")),
-    ("tw-reuse", include_str!("diagnosis/topics/tw-reuse.md")),
-    ("snat", include_str!("diagnosis/topics/snat.md")),
-    ("listen-queue", include_str!("diagnosis/topics/listen-queue.md")),
-    ("ephemeral-ports", include_str!("diagnosis/topics/ephemeral-ports.md")),
-    ("host-stall", include_str!("diagnosis/topics/host-stall.md")),
+pub static TOPICS: [(&str, Pages); 10] = [
+    ("time-wait", pages!("diagnosis/topics/time-wait")),
+    ("close-wait", pages!("diagnosis/topics/close-wait")),
+    ("2msl", pages!("diagnosis/topics/2msl")),
+    ("paws", pages!("diagnosis/topics/paws")),
+    ("tw-recycle", pages!("diagnosis/topics/tw-recycle")),
+    ("tw-reuse", pages!("diagnosis/topics/tw-reuse")),
+    ("snat", pages!("diagnosis/topics/snat")),
+    ("listen-queue", pages!("diagnosis/topics/listen-queue")),
+    ("ephemeral-ports", pages!("diagnosis/topics/ephemeral-ports")),
+    ("host-stall", pages!("diagnosis/topics/host-stall")),
 ];
 
 /// Exhibits that a finding shows; it says how many there are.
@@ -423,9 +423,9 @@ impl Speak for Verdict {
 impl Rule {
     /// The sentence under the title of its explanation.
     #[must_use]
-    pub fn says(&self) -> String {
-        let paragraph =
-            self.explanation.lines().skip(1).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    pub fn says(&self, language: Language) -> String {
+        let lines = self.explanation.spoken(language).lines();
+        let paragraph = lines.skip(1).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
         paragraph.collect::<Vec<_>>().join(" ")
     }
 

@@ -40,15 +40,6 @@ impl Language {
         self.translation(english).unwrap_or(english)
     }
 
-    /// Of an explanation's pages, the one in this language.
-    #[must_use]
-    pub const fn choose(self, english: &'static str, chinese: &'static str) -> &'static str {
-        match self {
-            Self::En => english,
-            Self::Zh => chinese,
-        }
-    }
-
     /// What stands for an English template in this language; `None` where there is nothing else than the template.
     #[must_use]
     pub fn translation(self, template: &str) -> Option<&'static str> {
@@ -57,6 +48,36 @@ impl Language {
             Self::Zh => catalogue::chinese().get(template).copied(),
         }
     }
+}
+
+/// A page of Markdown in every language.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    /// `NAME.md`.
+    pub en: &'static str,
+    /// `NAME.zh.md`.
+    pub zh: &'static str,
+}
+
+impl Pages {
+    /// The page in a language.
+    #[must_use]
+    pub const fn spoken(&self, language: Language) -> &'static str {
+        match language {
+            Language::En => self.en,
+            Language::Zh => self.zh,
+        }
+    }
+}
+
+/// The [`Pages`] beside a source file, by their name without ending.
+macro_rules! pages {
+    ($name:literal) => {
+        $crate::language::Pages {
+            en: ::core::include_str!(::core::concat!($name, ".md")),
+            zh: ::core::include_str!(::core::concat!($name, ".zh.md")),
+        }
+    };
 }
 
 /// Makes a [`Text`] of a template and the values of its placeholders: `say!("{host} has {n}
@@ -88,4 +109,4 @@ macro_rules! words {
     };
 }
 
-pub(crate) use {say, words};
+pub(crate) use {pages, say, words};

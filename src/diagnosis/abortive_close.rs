@@ -8,10 +8,10 @@ use hashbrown::HashMap;
 use super::group::{Group, groups};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Close, Connection, Reset, ResetCause, Side, Who};
-use crate::language::{Joint, Text, plural, say, words};
+use crate::language::{Joint, Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "RST001", name: "abortive-close", explanation: include_str!("abortive_close.md"), judge };
+    Rule { code: "RST001", name: "abortive-close", explanation: pages!("abortive_close"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let aborted = groups(case, |connection| {

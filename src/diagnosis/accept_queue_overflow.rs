@@ -9,14 +9,10 @@ use super::host_facts::HostFacts;
 use super::weigh::overflow::Overflow;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Joint, Text, plural, say};
+use crate::language::{Joint, Text, pages, plural, say};
 
-pub(super) static RULE: Rule = Rule {
-    code: "SYN002",
-    name: "accept-queue-overflow",
-    explanation: include_str!("accept_queue_overflow.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "SYN002", name: "accept-queue-overflow", explanation: pages!("accept_queue_overflow"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.overflow.as_ref()?)));

@@ -4,14 +4,10 @@
 
 use super::limits::{RECORD, at_point, cannot_be_told, captures, ends, exhibits};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 
-pub(super) static RULE: Rule = Rule {
-    code: "CAP003",
-    name: "capture-dropped-packets",
-    explanation: include_str!("capture_dropped_packets.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "CAP003", name: "capture-dropped-packets", explanation: pages!("capture_dropped_packets"), judge };
 
 /// Connections that miss something below which it may be anything: a stray acknowledgment, an odd stack.
 const FEWEST: u64 = 3;

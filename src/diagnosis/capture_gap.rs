@@ -6,12 +6,11 @@
 use super::limits::{One, cannot_be_told, captures, ends};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Unseen;
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 use crate::segment::Leap;
 use crate::time::Span;
 
-pub(super) static RULE: Rule =
-    Rule { code: "CAP006", name: "capture-gap", explanation: include_str!("capture_gap.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "CAP006", name: "capture-gap", explanation: pages!("capture_gap"), judge };
 
 /// A shorter gap is seldom worth a word.
 const SHORTEST: Span = Span::from_secs(10);

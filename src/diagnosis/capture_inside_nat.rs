@@ -9,10 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::limits::{at_point, cannot_be_told};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::{Connection, Opened};
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP009", name: "capture-inside-nat", explanation: include_str!("capture_inside_nat.md"), judge };
+    Rule { code: "CAP009", name: "capture-inside-nat", explanation: pages!("capture_inside_nat"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();

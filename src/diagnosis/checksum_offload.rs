@@ -4,10 +4,10 @@
 
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
-use crate::language::{Joint, Text, plural, say};
+use crate::language::{Joint, Text, pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP008", name: "checksum-offload", explanation: include_str!("checksum_offload.md"), judge };
+    Rule { code: "CAP008", name: "checksum-offload", explanation: pages!("checksum_offload"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();

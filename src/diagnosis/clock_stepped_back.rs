@@ -2,11 +2,11 @@
 
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP005", name: "clock-stepped-back", explanation: include_str!("clock_stepped_back.md"), judge };
+    Rule { code: "CAP005", name: "clock-stepped-back", explanation: pages!("clock_stepped_back"), judge };
 
 /// Receive queues and interfaces that are written in turn stay below this.
 const SLIGHT: Span = Span::from_millis(100);

@@ -11,11 +11,11 @@ use super::host_limits::line;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
 use crate::evidence::joins::CloseWait;
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "CW001", name: "close-wait-leak", explanation: include_str!("close_wait_leak.md"), judge };
+    Rule { code: "CW001", name: "close-wait-leak", explanation: pages!("close_wait_leak"), judge };
 
 /// Quiet in CLOSE-WAIT for less than this may be an application that is still at work.
 const PATIENCE: Span = Span::from_secs(10);

@@ -6,10 +6,10 @@ use super::group::{Group, Show, groups};
 use super::scan::is_scan;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Opened;
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN005", name: "connection-refused", explanation: include_str!("connection_refused.md"), judge };
+    Rule { code: "SYN005", name: "connection-refused", explanation: pages!("connection_refused"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let refused = groups(case, |connection| (connection.opened() == Opened::Refused).then_some(()));

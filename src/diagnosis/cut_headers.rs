@@ -4,11 +4,10 @@
 
 use super::limits::{One, cannot_be_told, captures, percent};
 use super::{Case, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Verdict, number};
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 use crate::segment::Noted;
 
-pub(super) static RULE: Rule =
-    Rule { code: "CAP002", name: "cut-headers", explanation: include_str!("cut_headers.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "CAP002", name: "cut-headers", explanation: pages!("cut_headers"), judge };
 
 /// The reason by which the decoder counts frames without a whole TCP header.
 const CUT: &str = crate::segment::HEADERS_CUT;

@@ -6,14 +6,10 @@ use super::group::{Group, Show, groups};
 use super::scan::is_scan;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Opened;
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 
-pub(super) static RULE: Rule = Rule {
-    code: "SYN006",
-    name: "destination-unreachable",
-    explanation: include_str!("destination_unreachable.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "SYN006", name: "destination-unreachable", explanation: pages!("destination_unreachable"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let unreachable = groups(case, |connection| (connection.opened() == Opened::Unreachable).then_some(()));

@@ -6,11 +6,11 @@ use super::limits::{at_point, ends, percent};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::Copy;
 use crate::evidence::pairs::translated;
-use crate::language::{Joint, Text, plural, say};
+use crate::language::{Joint, Text, pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP007", name: "duplicated-packets", explanation: include_str!("duplicated_packets.md"), judge };
+    Rule { code: "CAP007", name: "duplicated-packets", explanation: pages!("duplicated_packets"), judge };
 
 /// Exhibits of each kind.
 const EACH: usize = 10;

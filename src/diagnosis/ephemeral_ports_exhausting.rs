@@ -13,13 +13,13 @@ use super::{Case, Cell, Confidence, Finding, Rule, Severity, Subject, Table, Ver
 use crate::connection::Socket;
 use crate::evidence::groups::Ends;
 use crate::evidence::holds::Hold;
-use crate::language::{Text, say, words};
+use crate::language::{Text, pages, say, words};
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule = Rule {
     code: "TW003",
     name: "ephemeral-ports-exhausting",
-    explanation: include_str!("ephemeral_ports_exhausting.md"),
+    explanation: pages!("ephemeral_ports_exhausting"),
     judge,
 };
 

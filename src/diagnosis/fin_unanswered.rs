@@ -8,11 +8,11 @@ mod claimed;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "FW001", name: "fin-unanswered", explanation: include_str!("fin_unanswered.md"), judge };
+    Rule { code: "FW001", name: "fin-unanswered", explanation: pages!("fin_unanswered"), judge };
 
 /// A FIN younger than this at the end of the capture may still be answered.
 const PATIENCE: Span = Span::from_secs(1);

@@ -9,11 +9,11 @@ mod claimed;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "FW002", name: "fin-wait-2-held", explanation: include_str!("fin_wait_2_held.md"), judge };
+    Rule { code: "FW002", name: "fin-wait-2-held", explanation: pages!("fin_wait_2_held"), judge };
 
 /// A peer that is quiet for less than this may still be at work.
 const PATIENCE: Span = Span::from_secs(10);

@@ -21,11 +21,10 @@ use self::place::Pings;
 use self::tell::Told;
 use super::stall::Look;
 use super::{Case, Finding, NotJudged, Rule, Subject, Verdict};
-use crate::language::{Said, Text, say};
+use crate::language::{Said, Text, pages, say};
 use crate::snapshot::PingTool;
 
-pub(super) static RULE: Rule =
-    Rule { code: "STALL001", name: "host-stall", explanation: include_str!("host_stall.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "STALL001", name: "host-stall", explanation: pages!("host_stall"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let (pairs, logs) = (case.stalls(), case.ping_logs());

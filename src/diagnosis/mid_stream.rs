@@ -2,10 +2,9 @@
 
 use super::limits::{at_point, cannot_be_told, ends, exhibits, percent};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
-pub(super) static RULE: Rule =
-    Rule { code: "CAP010", name: "mid-stream", explanation: include_str!("mid_stream.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "CAP010", name: "mid-stream", explanation: pages!("mid_stream"), judge };
 
 /// Connections below which a share says nothing.
 const FEWEST: u64 = 3;

@@ -6,10 +6,10 @@
 use super::late_segments::{Groups, age, finding as blank, groups, sender};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Late, LateAnswer, LateKind};
-use crate::language::{Text, plural, say, words};
+use crate::language::{Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "TW004", name: "old-duplicate", explanation: include_str!("old_duplicate.md"), judge };
+    Rule { code: "TW004", name: "old-duplicate", explanation: pages!("old_duplicate"), judge };
 
 /// What a late segment could do to the connection it met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use super::limits::{RECORD, at_point, cannot_be_told, ends, exhibits, percent};
 use super::{Case, Cell, Confidence, NotJudged, Rule, Severity, Table, Verdict, number};
 use crate::connection::Side;
-use crate::language::{Text, plural, say, words};
+use crate::language::{Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP004", name: "one-direction-only", explanation: include_str!("one_direction_only.md"), judge };
+    Rule { code: "CAP004", name: "one-direction-only", explanation: pages!("one_direction_only"), judge };
 
 /// Server sockets in the table.
 const ROWS: usize = 20;

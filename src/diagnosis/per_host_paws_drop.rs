@@ -9,10 +9,10 @@ use super::weigh::{Cause, OtherCause, PawsVerdict, Service, Unanswered};
 use super::{
     Case, Cell, Confidence, Exhibit, Finding, KernelVersion, NotJudged, Rule, Severity, Table, Verdict, number,
 };
-use crate::language::{Text, plural, say, words};
+use crate::language::{Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN001", name: "per-host-paws-drop", explanation: include_str!("per_host_paws_drop.md"), judge };
+    Rule { code: "SYN001", name: "per-host-paws-drop", explanation: pages!("per_host_paws_drop"), judge };
 
 /// `tcp_tw_recycle` is gone since this version (commit 4396e46187ca).
 const GONE_SINCE: KernelVersion = KernelVersion(4, 12);

@@ -15,12 +15,12 @@ use super::port_usage::LEAST;
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Connection, ReuseOutcome, Side, Socket, Who};
 use crate::evidence::groups::Ends;
-use crate::language::{Text, plural, say, words};
+use crate::language::{Text, pages, plural, say, words};
 use crate::segment::SeqNumber;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
-    Rule { code: "TW001", name: "reused-within-2msl", explanation: include_str!("reused_within_2msl.md"), judge };
+    Rule { code: "TW001", name: "reused-within-2msl", explanation: pages!("reused_within_2msl"), judge };
 
 /// After 2MSL, timers may run on for so long: whether TIME-WAIT was still there cannot be told.
 const GRANULARITY: Span = Span::from_secs(8);

@@ -8,11 +8,11 @@ use super::claims::{Claims, claims};
 use super::lacking::{self, Lack};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, host_limits, host_signs, number};
 use crate::evidence::hosts::HostView;
-use crate::language::{Joint, Text, plural, say};
+use crate::language::{Joint, Text, pages, plural, say};
 use crate::snapshot::{Memory, Sample, Slab, Source};
 
 pub(super) static RULE: Rule =
-    Rule { code: "STALL002", name: "slab-stall-risk", explanation: include_str!("slab_stall_risk.md"), judge };
+    Rule { code: "STALL002", name: "slab-stall-risk", explanation: pages!("slab_stall_risk"), judge };
 
 /// A walk over so many directory entries, or slabs, is felt.
 const DENTRIES: u64 = 10_000_000;

@@ -6,10 +6,10 @@ use super::scan::is_scan;
 use super::weigh::filter::{Kind, Pattern};
 use super::weigh::{Cause, OtherCause, Service};
 use super::{Case, Confidence, Finding, NotJudged, Rule, Severity, Verdict, number};
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN003", name: "syn-filtered", explanation: include_str!("syn_filtered.md"), judge };
+    Rule { code: "SYN003", name: "syn-filtered", explanation: pages!("syn_filtered"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let services = || case.services().iter().filter(|service| !is_scan(case, service.point, service.client));

@@ -5,12 +5,12 @@
 use super::scan::{Flood, Scanner};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, number};
 use crate::connection::Socket;
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 use crate::time::Time;
 use std::net::IpAddr;
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN007", name: "syn-flood-or-scan", explanation: include_str!("syn_flood_or_scan.md"), judge };
+    Rule { code: "SYN007", name: "syn-flood-or-scan", explanation: pages!("syn_flood_or_scan"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let suspects = case.suspects();

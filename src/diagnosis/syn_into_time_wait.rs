@@ -6,10 +6,10 @@
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Connection, Opened, Who};
-use crate::language::{Text, plural, say};
+use crate::language::{Text, pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN008", name: "syn-into-time-wait", explanation: include_str!("syn_into_time_wait.md"), judge };
+    Rule { code: "SYN008", name: "syn-into-time-wait", explanation: pages!("syn_into_time_wait"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let challenged =

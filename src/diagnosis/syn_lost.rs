@@ -5,10 +5,9 @@
 use super::weigh::loss::Loss;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict};
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 
-pub(super) static RULE: Rule =
-    Rule { code: "SYN004", name: "syn-lost", explanation: include_str!("syn_lost.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "SYN004", name: "syn-lost", explanation: pages!("syn_lost"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.loss.as_ref()?)));

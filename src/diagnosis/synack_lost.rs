@@ -7,10 +7,9 @@ use super::group::{Group, Show, groups};
 use super::scan::is_scan;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Opened;
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 
-pub(super) static RULE: Rule =
-    Rule { code: "SYN009", name: "synack-lost", explanation: include_str!("synack_lost.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "SYN009", name: "synack-lost", explanation: pages!("synack_lost"), judge };
 
 /// Attempts below which it is one lost packet and no trouble.
 const TROUBLE: u64 = 3;

@@ -7,15 +7,11 @@
 use super::late_segments::{age, finding as blank, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Late, LateKind, Socket};
-use crate::language::{plural, say};
+use crate::language::{pages, plural, say};
 use crate::time::Span;
 
-pub(super) static RULE: Rule = Rule {
-    code: "TW005",
-    name: "time-wait-assassination",
-    explanation: include_str!("time_wait_assassination.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "TW005", name: "time-wait-assassination", explanation: pages!("time_wait_assassination"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let two_msl = case.two_msl();

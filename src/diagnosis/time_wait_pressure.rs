@@ -14,12 +14,12 @@ use super::host_limits::{Limits, Told, line};
 use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
 use crate::evidence::holds::{Held, Steps, TimeWaits};
-use crate::language::{Text, plural, say, words};
+use crate::language::{Text, pages, plural, say, words};
 use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
-    Rule { code: "TW002", name: "time-wait-pressure", explanation: include_str!("time_wait_pressure.md"), judge };
+    Rule { code: "TW002", name: "time-wait-pressure", explanation: pages!("time_wait_pressure"), judge };
 
 /// The TIME-WAITs of one host.
 #[derive(Clone, Debug)]

@@ -2,10 +2,10 @@
 
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP001", name: "truncated-capture", explanation: include_str!("truncated_capture.md"), judge };
+    Rule { code: "CAP001", name: "truncated-capture", explanation: pages!("truncated_capture"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();

@@ -35,7 +35,7 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
             "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them"
         );
         let record = Text::value("ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range");
-        (connected && !shown && !few).then(|| Lack { because, record })
+        (connected && !shown && !few).then_some(Lack { because, record })
     })
 }
 

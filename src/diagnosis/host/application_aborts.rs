@@ -6,10 +6,10 @@ use super::super::claims::{Claims, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Joint, Said, Text, say};
+use crate::language::{Joint, Said, Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST033", name: "application-aborts", explanation: include_str!("application_aborts.md"), judge };
+    Rule { code: "HOST033", name: "application-aborts", explanation: pages!("application_aborts"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

@@ -5,12 +5,12 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::{LogKind, LogTime};
 use crate::time::Span;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST037", name: "conntrack-full", explanation: include_str!("conntrack_full.md"), judge };
+    Rule { code: "HOST037", name: "conntrack-full", explanation: pages!("conntrack_full"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

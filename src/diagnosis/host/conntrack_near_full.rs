@@ -7,10 +7,10 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST036", name: "conntrack-near-full", explanation: include_str!("conntrack_near_full.md"), judge };
+    Rule { code: "HOST036", name: "conntrack-near-full", explanation: pages!("conntrack_near_full"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

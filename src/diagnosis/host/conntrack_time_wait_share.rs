@@ -6,12 +6,12 @@ use super::super::claims::{Claims, each_host, percent, setting_line};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule = Rule {
     code: "HOST038",
     name: "conntrack-time-wait-share",
-    explanation: include_str!("conntrack_time_wait_share.md"),
+    explanation: pages!("conntrack_time_wait_share"),
     judge,
 };
 fn judge(case: &Case<'_>) -> Verdict {

@@ -6,11 +6,11 @@ use super::super::claims::{Claims, each_host, percent};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 use crate::snapshot::Endpoint;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST039", name: "conntrack-unreplied", explanation: include_str!("conntrack_unreplied.md"), judge };
+    Rule { code: "HOST039", name: "conntrack-unreplied", explanation: pages!("conntrack_unreplied"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -6,11 +6,11 @@ use super::super::claims::{Claims, each_host};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::Sample;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST047", name: "cpu-steal", explanation: include_str!("cpu_steal.md"), judge };
+    Rule { code: "HOST047", name: "cpu-steal", explanation: pages!("cpu_steal"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -6,10 +6,10 @@ use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST029", name: "embryonic-resets", explanation: include_str!("embryonic_resets.md"), judge };
+    Rule { code: "HOST029", name: "embryonic-resets", explanation: pages!("embryonic_resets"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

@@ -5,10 +5,10 @@
 use super::super::claims::{Claims, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST012", name: "fin-timeout-lowered", explanation: include_str!("fin_timeout_lowered.md"), judge };
+    Rule { code: "HOST012", name: "fin-timeout-lowered", explanation: pages!("fin_timeout_lowered"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

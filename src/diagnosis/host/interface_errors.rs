@@ -5,10 +5,10 @@
 use super::super::claims::{Claims, ask_again, each_host, percent};
 use super::super::finding::significant;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST049", name: "interface-errors", explanation: include_str!("interface_errors.md"), judge };
+    Rule { code: "HOST049", name: "interface-errors", explanation: pages!("interface_errors"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -4,10 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host, percent};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST025", name: "listen-drops-other", explanation: include_str!("listen_drops_other.md"), judge };
+    Rule { code: "HOST025", name: "listen-drops-other", explanation: pages!("listen_drops_other"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

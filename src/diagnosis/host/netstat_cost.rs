@@ -5,10 +5,10 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST048", name: "netstat-cost", explanation: include_str!("netstat_cost.md"), judge };
+    Rule { code: "HOST048", name: "netstat-cost", explanation: pages!("netstat_cost"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -7,11 +7,11 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST021", name: "orphans-near-limit", explanation: include_str!("orphans_near_limit.md"), judge };
+    Rule { code: "HOST021", name: "orphans-near-limit", explanation: pages!("orphans_near_limit"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

@@ -6,10 +6,10 @@ use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST014", name: "paws-estab-drops", explanation: include_str!("paws_estab_drops.md"), judge };
+    Rule { code: "HOST014", name: "paws-estab-drops", explanation: pages!("paws_estab_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

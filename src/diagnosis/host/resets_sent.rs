@@ -6,10 +6,10 @@ use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST032", name: "resets-sent", explanation: include_str!("resets_sent.md"), judge };
+    Rule { code: "HOST032", name: "resets-sent", explanation: pages!("resets_sent"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

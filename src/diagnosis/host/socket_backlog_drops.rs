@@ -4,10 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Joint, Said, Text, say};
+use crate::language::{Joint, Said, Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST035", name: "socket-backlog-drops", explanation: include_str!("socket_backlog_drops.md"), judge };
+    Rule { code: "HOST035", name: "socket-backlog-drops", explanation: pages!("socket_backlog_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

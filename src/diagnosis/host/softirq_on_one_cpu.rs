@@ -6,11 +6,11 @@ use super::super::claims::{Claims, each_host};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict};
-use crate::language::say;
+use crate::language::{pages, say};
 use crate::snapshot::Sample;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST042", name: "softirq-on-one-cpu", explanation: include_str!("softirq_on_one_cpu.md"), judge };
+    Rule { code: "HOST042", name: "softirq-on-one-cpu", explanation: pages!("softirq_on_one_cpu"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -5,10 +5,10 @@
 use super::super::claims::{Claims, ask_again, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST040", name: "softnet-drops", explanation: include_str!("softnet_drops.md"), judge };
+    Rule { code: "HOST040", name: "softnet-drops", explanation: pages!("softnet_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

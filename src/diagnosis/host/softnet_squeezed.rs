@@ -5,10 +5,10 @@
 use super::super::claims::{Claims, each_host, percent};
 use super::super::finding::significant;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST041", name: "softnet-squeezed", explanation: include_str!("softnet_squeezed.md"), judge };
+    Rule { code: "HOST041", name: "softnet-squeezed", explanation: pages!("softnet_squeezed"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -5,11 +5,11 @@
 use super::super::claims::{Claims, ask_again, each_host, percent};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST027", name: "syn-cookies-in-use", explanation: include_str!("syn_cookies_in_use.md"), judge };
+    Rule { code: "HOST027", name: "syn-cookies-in-use", explanation: pages!("syn_cookies_in_use"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -4,10 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST028", name: "syn-cookies-invalid", explanation: include_str!("syn_cookies_invalid.md"), judge };
+    Rule { code: "HOST028", name: "syn-cookies-invalid", explanation: pages!("syn_cookies_invalid"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -5,11 +5,11 @@
 use super::super::claims::{Claims, ask_again, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::{LogKind, Source, TcpState};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST026", name: "syn-queue-full", explanation: include_str!("syn_queue_full.md"), judge };
+    Rule { code: "HOST026", name: "syn-queue-full", explanation: pages!("syn_queue_full"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

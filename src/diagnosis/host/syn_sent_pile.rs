@@ -6,11 +6,11 @@ use super::super::claims::Claims;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::{SocketRow, TcpState};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST022", name: "syn-sent-pile", explanation: include_str!("syn_sent_pile.md"), judge };
+    Rule { code: "HOST022", name: "syn-sent-pile", explanation: pages!("syn_sent_pile"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

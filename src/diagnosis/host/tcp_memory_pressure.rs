@@ -7,11 +7,11 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST034", name: "tcp-memory-pressure", explanation: include_str!("tcp_memory_pressure.md"), judge };
+    Rule { code: "HOST034", name: "tcp-memory-pressure", explanation: pages!("tcp_memory_pressure"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

@@ -5,11 +5,11 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::TcpState;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST006", name: "time-wait-harmless", explanation: include_str!("time_wait_harmless.md"), judge };
+    Rule { code: "HOST006", name: "time-wait-harmless", explanation: pages!("time_wait_harmless"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -5,11 +5,11 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 use crate::snapshot::Slab;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST050", name: "time-wait-memory", explanation: include_str!("time_wait_memory.md"), judge };
+    Rule { code: "HOST050", name: "time-wait-memory", explanation: pages!("time_wait_memory"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

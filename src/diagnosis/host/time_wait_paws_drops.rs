@@ -4,10 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST013", name: "time-wait-paws-drops", explanation: include_str!("time_wait_paws_drops.md"), judge };
+    Rule { code: "HOST013", name: "time-wait-paws-drops", explanation: pages!("time_wait_paws_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

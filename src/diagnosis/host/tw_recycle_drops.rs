@@ -4,10 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host, setting_line};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST010", name: "tw-recycle-drops", explanation: include_str!("tw_recycle_drops.md"), judge };
+    Rule { code: "HOST010", name: "tw-recycle-drops", explanation: pages!("tw_recycle_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

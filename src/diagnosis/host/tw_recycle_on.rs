@@ -6,10 +6,10 @@ use super::super::claims::{Claims, setting_line};
 use super::super::host_facts::{TW_KILLED, ends_orphans_early};
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST009", name: "tw-recycle-on", explanation: include_str!("tw_recycle_on.md"), judge };
+    Rule { code: "HOST009", name: "tw-recycle-on", explanation: pages!("tw_recycle_on"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

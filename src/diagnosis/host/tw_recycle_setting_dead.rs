@@ -5,14 +5,10 @@
 use super::super::claims::{Claims, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict};
-use crate::language::say;
+use crate::language::{pages, say};
 
-pub(in crate::diagnosis) static RULE: Rule = Rule {
-    code: "HOST011",
-    name: "tw-recycle-setting-dead",
-    explanation: include_str!("tw_recycle_setting_dead.md"),
-    judge,
-};
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST011", name: "tw-recycle-setting-dead", explanation: pages!("tw_recycle_setting_dead"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }

@@ -7,10 +7,10 @@ use super::super::host_limits::line;
 use super::super::host_ports::fullest;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
-use crate::language::{Text, say};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST008", name: "tw-reuse-off", explanation: include_str!("tw_reuse_off.md"), judge };
+    Rule { code: "HOST008", name: "tw-reuse-off", explanation: pages!("tw_reuse_off"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }

@@ -4,12 +4,12 @@
 
 use super::super::claims::{Claims, each_host, setting_line};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict};
-use crate::language::say;
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule = Rule {
     code: "HOST007",
     name: "tw-reuse-without-timestamps",
-    explanation: include_str!("tw_reuse_without_timestamps.md"),
+    explanation: pages!("tw_reuse_without_timestamps"),
     judge,
 };
 fn judge(case: &Case<'_>) -> Verdict {
