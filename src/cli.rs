@@ -4,23 +4,30 @@
 //! nothing, or the arguments are wrong. 2 outranks 1; what could be analysed is still reported.
 
 mod analyze;
+mod batch;
+mod config;
 mod connections;
+mod diff;
 mod digest;
 mod evidence;
 mod explain;
+mod gate;
+mod interrupt;
+mod log;
 mod output;
 mod progress;
 mod redaction;
 mod run;
+mod shell;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::diagnosis::{KernelVersion, Severity, Thresholds};
+use crate::diagnosis::{KernelVersion, Thresholds};
 use crate::language::Language;
 use crate::redact::Redactor;
 use crate::segment::{Filter, FilterError};
@@ -39,6 +46,10 @@ struct Arguments {
 enum Command {
     /// Analyze captures and write a report.
     Analyze(Analyze),
+    /// Analyze many cases, each for itself, and write an index that ranks them; goes on where it was interrupted.
+    Batch(Analyze),
+    /// Tell what is new, worse and gone between two reports, or two batches.
+    Diff(diff::Diff),
     /// Print the connection table.
     Connections(Connections),
     /// Print one row for each SYN segment: its client clock, its fate, the cause.
@@ -57,6 +68,10 @@ enum Command {
         #[command(flatten)]
         speech: Speech,
     },
+    /// Print completions for a shell.
+    Completions(shell::Completions),
+    /// Print the manual page of the program or of a command.
+    Man(shell::Pages),
 }
 
 /// What every command that reads captures takes.
@@ -74,6 +89,9 @@ struct Inputs {
     /// No summary and no progress.
     #[arg(short, long)]
     quiet: bool,
+    /// Add what was done, and when, to a file.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     #[command(flatten)]
     part: Part,
 }
@@ -100,18 +118,17 @@ struct Part {
 struct Analyze {
     #[command(flatten)]
     inputs: Inputs,
-    /// Where the report goes.
+    /// Where the report goes; `-` is standard output, for one format that is one file.
     #[arg(short, long, default_value = "lastack-report", value_name = "DIR")]
     out: PathBuf,
-    /// What to write, separated by commas: html, png, json, md, csv.
+    /// What to write, separated by commas: html, png, json, md, csv, jsonl, junit, sarif, github.
     #[arg(long, value_delimiter = ',', default_value = "html,png,json,md", value_name = "LIST")]
     format: Vec<String>,
-    /// The severity of a finding that makes the exit status 1.
-    #[arg(long, default_value = "never", value_name = "SEVERITY")]
-    fail_on: FailOn,
-    /// Maximum segment lifetime in seconds; Linux holds TIME-WAIT for 60 s, twice the default.
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
-    msl: f64,
+    #[command(flatten)]
+    gate: gate::GateOptions,
+    /// Maximum segment lifetime in seconds; Linux holds TIME-WAIT for 60 s, twice the default [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, verbatim_doc_comment)]
+    msl: Option<f64>,
     /// The kernel of a host, as in 10.0.0.1=4.9: what the engineer knows and the capture does not.
     #[arg(long, value_name = "ADDRESS=VERSION", value_parser = kernel)]
     kernel: Vec<(IpAddr, KernelVersion)>,
@@ -123,6 +140,8 @@ struct Analyze {
     /// Colours on the terminal.
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     color: Color,
+    #[command(flatten)]
+    each: batch::Each,
     #[command(flatten)]
     speech: Speech,
 }
@@ -202,14 +221,6 @@ struct TableOutput {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Critical,
-    Warning,
-    Info,
-    Never,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Color {
     Auto,
     Always,
@@ -250,30 +261,54 @@ enum Status {
     Gate,
     /// Something that was named gave nothing.
     Missing,
+    /// Somebody interrupted it.
+    Interrupted,
+}
+
+/// The definition of the command line, of which help, completions and manual pages are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    let program = Arguments::command();
+    program.mut_subcommand("batch", |batch| {
+        batch.mut_arg("out", |out| out.default_value("lastack-batch")).mut_arg("each", |each| each.hide(true))
+    })
 }
 
 /// Runs the command line; `arguments` begin with the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    interrupt::watch();
+    let mut program = command();
+    let parsed = program.try_get_matches_from_mut(arguments).and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+        Ok((matches, arguments))
+    });
+    let (matches, arguments) = match parsed {
+        Ok(parsed) => parsed,
         Err(message) => {
             // Help and version are no errors; clap knows which stream each belongs to.
             let _ = message.print();
             return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
+    let of_command = matches.subcommand().map_or(&matches, |(_, matches)| matches);
     let result = match arguments.command {
+        Command::Batch(options) => batch::run(&options, of_command),
+        Command::Analyze(options) if options.each.each => batch::run(&options, of_command),
         Command::Analyze(options) => analyze::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Connections(options) => connections::run(&options),
         Command::Syns(options) => connections::syns(&options),
         Command::Evidence(options) => evidence::run(&options),
         Command::Explain { topic, speech } => explain::explain(topic.as_deref(), speech.lang),
         Command::Rules { speech } => explain::rules(speech.lang),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man(options) => shell::man(&options),
     };
     match result {
         Ok(Status::Fine) => ExitCode::SUCCESS,
         Ok(Status::Gate) => ExitCode::from(1),
         Ok(Status::Missing) => ExitCode::from(2),
+        Ok(Status::Interrupted) => ExitCode::from(130),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("{error:#}"));
@@ -289,22 +324,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| io(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-impl FailOn {
-    fn reached_by(self, severity: Severity) -> bool {
-        match self {
-            Self::Critical => severity >= Severity::Critical,
-            Self::Warning => severity >= Severity::Warning,
-            Self::Info => severity >= Severity::Info,
-            Self::Never => false,
-        }
-    }
-}
-
 impl Analyze {
-    fn thresholds(&self, redactor: Option<&Redactor>) -> Thresholds {
+    /// What stands on the command line, then what the configuration says, then the defaults.
+    fn thresholds(&self, config: &config::Config, redactor: Option<&Redactor>) -> Thresholds {
+        let default = Thresholds::default();
+        let msl = self.msl.or(config.msl).map_or(default.msl, Span::from_secs_f64);
         let shown = |ip: IpAddr| redactor.map_or(ip, |redactor| redactor.ip(ip));
-        let kernels = self.kernel.iter().map(|(ip, version)| (shown(*ip), *version)).collect();
-        Thresholds { msl: Span::from_secs_f64(self.msl), kernels }
+        let kernels = self.kernel.iter().chain(&config.kernels).map(|(ip, version)| (shown(*ip), *version)).collect();
+        Thresholds { msl, kernels }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod ephemeral_ports_exhausting;
 mod fin_unanswered;
 mod fin_wait_2_held;
 mod finding;
+mod fingerprint;
 mod group;
 mod host;
 mod host_facts;
@@ -408,6 +409,7 @@ pub fn run_all(case: &Case<'_>) -> Verdict {
             }
         };
         finding.id = format!("{}-{number}", finding.rule);
+        finding.fingerprint = fingerprint::of(case.evidence, finding);
     }
     all.speak(case.language);
     all
@@ -432,7 +434,7 @@ impl Rule {
     /// A finding of this rule about `subject` at a capture point, to be filled in.
     #[must_use]
     pub fn finding(&self, severity: Severity, confidence: Confidence, subject: Subject, point: Option<u16>) -> Finding {
-        let mut finding = Finding {
+        Finding {
             id: String::new(),
             rule: self.code,
             name: self.name,
@@ -443,6 +445,7 @@ impl Rule {
             point: point.map(|point| format!("p{}", point + 1)),
             first_time: None,
             last_time: None,
+            // Given when all findings are there.
             fingerprint: String::new(),
             selector: Selector { subject: subject.clone(), from: None, until: None },
             display_filter: subject.display_filter(),
@@ -454,9 +457,7 @@ impl Rule {
             ruled_out: Vec::new(),
             advice: Vec::new(),
             references: Vec::new(),
-        };
-        finding.fingerprint = format!("{}:{}", self.code, finding.subject);
-        finding
+        }
     }
 }
 

@@ -138,7 +138,7 @@ impl Evidence {
     /// What the host of a server socket says of itself, where one of the hosts given is it.
     #[must_use]
     pub fn host_of(&self, server: Socket) -> Option<&HostView> {
-        let only = self.tally.services.keys().all(|(_, other)| other.ip == server.ip);
+        let only = self.tally.services.keys().all(|ends| ends.server.ip == server.ip);
         hosts::of_server(&self.hosts, server, only)
     }
 

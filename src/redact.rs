@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use self::address::Addresses;
 pub use self::names::rename;
 use crate::ingest::Reading;
+use crate::segment::Replace;
 
 /// Replaces one thing by another, always in the same way.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl Key {
     /// The key that a file of at least [`SHORTEST_KEY`] octets stands for.
     #[must_use]
     pub fn of_secret(secret: &[u8]) -> Option<Self> {
-        (secret.len() >= SHORTEST_KEY).then(|| Self(hash(b"lastack redaction, key file", &mut &*secret).unwrap_or_default()))
+        (secret.len() >= SHORTEST_KEY)
+            .then(|| Self(hash(b"lastack redaction, key file", &mut &*secret).unwrap_or_default()))
     }
 
     /// The key that follows from what was given: the same inputs are redacted in the same way.
@@ -95,15 +97,6 @@ impl Redactor {
         }
     }
 
-    /// As [`Redactor::ip`] for IPv6 addresses and IPv4-mapped ones.
-    #[must_use]
-    pub fn octets(&self, octets: [u8; 16]) -> [u8; 16] {
-        match self.ip(IpAddr::from(octets).to_canonical()) {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
-        }
-    }
-
     /// A name of a kind in place of another one: `host-3f9a01`.
     #[must_use]
     pub fn name(&self, kind: &'static str, name: &str) -> String {
@@ -112,17 +105,10 @@ impl Redactor {
         format!("{kind}-{a:02x}{b:02x}{c:02x}")
     }
 
-    /// Sixteen octets that stand for others.
-    #[must_use]
-    pub fn payload(&self, octets: &[u8]) -> [u8; 16] {
-        let hash = self.key.mac("payload", octets);
-        hash.first_chunk::<16>().copied().unwrap_or_default()
-    }
-
     /// Redacts all that was read: addresses in connections and pings, and what hosts say of themselves. What inputs
     /// are called is left to [`rename`], since their places in folders tell which belong together.
     pub fn reading(&self, reading: &mut Reading) {
-        let map = |octets| self.octets(octets);
+        let map = |octets| self.address(octets);
         for shard in &mut reading.parts.shards {
             shard.map_addresses(&map);
         }
@@ -134,5 +120,19 @@ impl Redactor {
                 self.facts(&mut text.facts);
             }
         }
+    }
+}
+
+impl Replace for Redactor {
+    fn address(&self, octets: [u8; 16]) -> [u8; 16] {
+        match self.ip(IpAddr::from(octets).to_canonical()) {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        }
+    }
+
+    fn payload(&self, octets: &[u8]) -> [u8; 16] {
+        let hash = self.key.mac("payload", octets);
+        hash.first_chunk::<16>().copied().unwrap_or_default()
     }
 }

@@ -5,15 +5,22 @@ pub mod chart;
 mod closing;
 pub mod connections;
 pub mod csv;
+pub mod gate;
+mod github;
 mod hosts;
 pub mod html;
+pub mod index;
 pub mod json;
+mod jsonl;
+mod junit;
 mod markdown;
 pub mod model;
 mod page;
+pub mod past;
 mod pictures;
 mod pings;
 mod png;
+mod sarif;
 pub mod syns;
 pub mod table;
 mod text;
@@ -61,12 +68,16 @@ pub struct Format {
 }
 
 /// All formats.
-pub static FORMATS: [Format; 5] = [
+pub static FORMATS: [Format; 9] = [
     Format { name: "html", charts: true, render: page::html },
     Format { name: "png", charts: true, render: png::render },
     Format { name: "json", charts: false, render: json::render },
     Format { name: "md", charts: false, render: page::markdown },
     Format { name: "csv", charts: false, render: csv::render },
+    Format { name: "jsonl", charts: false, render: jsonl::render },
+    Format { name: "junit", charts: false, render: junit::render },
+    Format { name: "sarif", charts: false, render: sarif::render },
+    Format { name: "github", charts: false, render: github::render },
 ];
 
 impl<'a> Material<'a> {

@@ -81,7 +81,7 @@ fn wrong_arguments_are_2_and_say_what_was_expected() {
     let capture = path("tw_reuse_sa_ts1.pcap");
     for (arguments, says) in [
         (vec!["analyze"], "<INPUT>"),
-        (vec!["analyze", &capture, "--format", "docx"], "html, png, json, md, csv"),
+        (vec!["analyze", &capture, "--format", "docx"], "html, png, json, md, csv, jsonl, junit, sarif, github"),
         (vec!["analyze", &capture, "--fail-on", "bad"], "critical, warning, info, never"),
         (vec!["analyze", &capture, "--msl", "soon"], "\"soon\" is no number of seconds"),
         (vec!["analyze", &capture, "--msl", "0"], "not between 0 and 86400"),
@@ -134,6 +134,10 @@ fn formats_make_the_files_that_they_promise() {
         ("md", "report.md"),
         ("csv", "connections.csv"),
         ("png", "charts"),
+        ("jsonl", "report.jsonl"),
+        ("junit", "junit.xml"),
+        ("sarif", "report.sarif"),
+        ("github", "annotations.txt"),
     ] {
         let folder = folder();
         analyze(folder.path(), &[&capture, "--format", format]);

@@ -35,7 +35,7 @@ fn evidence_gives_its_finding_again() {
             seen += 1;
         }
     }
-    assert!(seen > 100, "{seen} findings");
+    assert!(seen > 80, "{seen} findings");
 }
 
 #[test]

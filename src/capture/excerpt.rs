@@ -5,10 +5,10 @@
 //! formats, and frames that were rewritten, get sections and interfaces of their own, with times in nanoseconds. Secrets
 //! for decryption and records without a packet are never copied.
 
+use super::LinkType;
 use super::pcapng::{
     ENHANCED_PACKET, INTERFACE_DESCRIPTION, INTERFACE_STATISTICS, NAME_RESOLUTION, SECTION_HEADER, SIMPLE_PACKET,
 };
-use super::LinkType;
 use crate::time::Time;
 
 /// A frame of a capture.

@@ -1,34 +1,47 @@
 //! `lastack analyze`: the main job.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Context;
 
-use super::output::{self, Folder};
-use super::run::Given;
-use super::{Analyze, Color, Status, digest, evidence, redaction, run};
+use super::gate::Held;
+use super::output::{Folder, Stdout, complain};
+use super::run::{Given, How};
+use super::{Analyze, Color, Status, batch, digest, evidence, log, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
+use crate::report::gate::{Gate, GateVerdict, Seen};
 use crate::report::model::Report;
-use crate::report::{FORMATS, Format, Material, visible};
+use crate::report::{FORMATS, Format, Material, Output, visible};
+use crate::segment::Replace;
 
 pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut folder = Folder::open(&options.out)?;
+    if options.each.supervised {
+        batch::live_with_the_batch();
+    }
+    let held = options.gate.hold()?;
+    if options.gate.case.is_none() {
+        held.tell_expired();
+    }
     let protection = &options.protection;
-    let given = Given::new(&options.inputs, options.evidence || protection.asks())?;
+    let mut target = Target::open(&options.out, &formats)?;
+    let mut given = Given::new(&options.inputs, options.evidence || protection.asks())?;
     let redactor = redaction::of(protection, &given)?;
-    let replacing = redactor.as_ref().map(redaction::Replacing::new);
-    let replace = replacing.as_ref().map(redaction::Replacing::replace);
-    let (evidence, mut status) = run::read(&options.inputs, &given, redactor.as_ref())?;
+    let how = How { redactor: redactor.as_ref(), supervised: options.each.supervised };
+    let (evidence, mut status) = run::read(&options.inputs, &mut given, how)?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
     }
-    let thresholds = options.thresholds(redactor.as_ref());
+    let thresholds = options.thresholds(&held.config, redactor.as_ref());
     let case = Case::new(&evidence, &thresholds).in_language(options.speech.lang);
     let charts = formats.iter().any(|format| format.charts);
-    let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace.as_ref());
+    let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
+    let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace);
+    log::line("judging", &format!("{} connections", evidence.connection_count()));
     let mut material = Material::with_packets(&case, run_all(&case), charts, &again);
     if redactor.is_some() {
         material.report.options.insert("redacted", true.into());
@@ -37,17 +50,27 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
         digest::add(&mut material.report.inputs, &given.sources)?;
     }
     if options.evidence {
-        evidence::all(&material.report, &evidence.inputs, &given.sources, replace.as_ref(), &mut folder)?;
+        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, target.output())?;
     }
-    for format in formats {
-        (format.render)(&material, &mut folder).with_context(|| format!("cannot write the {} report", format.name))?;
+    if held.any {
+        material.report.gate = Some(hold(&held, &material.report, options.gate.case.is_some()));
     }
-    let written = folder.finish()?;
-    if !options.inputs.quiet {
+    log::line("writing", &options.format.join(","));
+    for format in &formats {
+        (format.render)(&material, target.output())
+            .with_context(|| format!("cannot write the {} report", format.name))?;
+    }
+    let on_stdout = target.is_stdout();
+    let written = target.finish()?;
+    if formats.iter().any(|format| format.name == "github") && !on_stdout && options.gate.case.is_none() {
+        // In the log of a job they become annotations.
+        print(&fs::read(options.out.join("annotations.txt")).context("cannot read the annotations back")?)?;
+    }
+    if !options.inputs.quiet && !on_stdout {
         let summary = summary(&material.report, &options.out.display().to_string(), &written, colours(options.color));
-        output::print(&summary)?;
+        print(summary.as_bytes())?;
     }
-    let gate = material.report.findings.iter().any(|finding| options.fail_on.reached_by(finding.severity));
+    let gate = material.report.gate.as_ref().is_some_and(|gate| gate.failing > 0);
     if status == Status::Fine && gate {
         status = Status::Gate;
     }
@@ -57,13 +80,63 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-fn named(name: &str) -> anyhow::Result<&'static Format> {
+/// Holds a report to the gate, and tells what in the configuration concerns nothing.
+fn hold(held: &Held, report: &Report, in_batch: bool) -> Gate {
+    if !in_batch {
+        held.policy.unknown_metrics(&report.findings).iter().for_each(|message| complain(message));
+        let found = report.findings.iter().map(|finding| (None, finding.rule, finding.fingerprint.as_str()));
+        held.tell_unused(&found.collect::<Vec<_>>());
+    }
+    held.policy.judge(&report.findings)
+}
+
+/// Where a report goes.
+enum Target {
+    Folder(Folder),
+    Stdout(Stdout),
+}
+
+impl Target {
+    fn open(out: &Path, formats: &[&Format]) -> anyhow::Result<Self> {
+        if out.as_os_str() != "-" {
+            return Folder::open(out).map(Self::Folder);
+        }
+        match formats {
+            [format] if format.name != "png" => Ok(Self::Stdout(Stdout)),
+            _ => anyhow::bail!("standard output takes one format that is one file, as in --format jsonl --out -"),
+        }
+    }
+
+    const fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout(_))
+    }
+
+    fn output(&mut self) -> &mut dyn Output {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::Stdout(stdout) => stdout,
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Folder(folder) => folder.finish(),
+            Self::Stdout(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+pub(super) fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    io::stdout().write_all(bytes).context("cannot write to standard output")
+}
+
+pub(super) fn named(name: &str) -> anyhow::Result<&'static Format> {
     let known = FORMATS.iter().find(|format| format.name == name);
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     known.with_context(|| format!("{name:?} is no report format; there are {}", names.join(", ")))
 }
 
-fn colours(when: Color) -> bool {
+pub(super) fn colours(when: Color) -> bool {
     match when {
         Color::Always => true,
         Color::Never => false,
@@ -74,18 +147,22 @@ fn colours(when: Color) -> bool {
 /// Findings on the terminal after which the rest is left to the report.
 const SHOWN: usize = 12;
 
-/// Findings first, counts after.
+/// Findings first, counts after; with a baseline, only those that were not there before.
 fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> String {
     let mut text = String::new();
-    for finding in report.findings.iter().take(SHOWN) {
-        let _ = writeln!(text, "{}", line(finding, colours));
+    let told: Vec<&Finding> = report.findings.iter().filter(|finding| is_told(report, finding)).collect();
+    for finding in told.iter().take(SHOWN) {
+        let _ = writeln!(text, "{}", line(report, finding, colours));
     }
-    if report.findings.len() > SHOWN {
-        let _ = writeln!(text, "… and {} more findings", report.findings.len() - SHOWN);
+    if told.len() > SHOWN {
+        let _ = writeln!(text, "… and {} more findings", told.len() - SHOWN);
     }
     if report.findings.is_empty() {
         text.push_str("Nothing was found.\n");
+    } else if told.is_empty() {
+        text.push_str("Nothing new was found.\n");
     }
+    text.push_str(&since_baseline(report));
     for open in report.not_judged.iter().take(SHOWN) {
         let _ = writeln!(text, "not judged  {}: {}", open.rule, visible(&open.because));
     }
@@ -104,16 +181,45 @@ fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> 
     text
 }
 
-fn line(finding: &Finding, colours: bool) -> String {
+/// What was there before stands in the report, and is not told again.
+fn is_told(report: &Report, finding: &Finding) -> bool {
+    let judged = report.gate.as_ref().and_then(|gate| gate.of(&finding.id));
+    judged.is_none_or(|judged| judged.seen != Some(Seen::Known))
+}
+
+fn since_baseline(report: &Report) -> String {
+    let Some(gate) = report.gate.as_ref().filter(|gate| gate.baseline) else { return String::new() };
+    let known = gate.findings.values().filter(|judged| judged.seen == Some(Seen::Known)).count();
+    let mut text = format!("{known} known from the baseline, {} gone since\n", gate.gone.len());
+    for gone in gate.gone.iter().take(SHOWN) {
+        let _ = writeln!(text, "gone     {}  {}", gone.rule, visible(&gone.title));
+    }
+    text
+}
+
+fn line(report: &Report, finding: &Finding, colours: bool) -> String {
     let (name, colour) = match finding.severity {
         Severity::Critical => ("CRITICAL", "\x1b[1;31m"),
         Severity::Warning => ("WARNING", "\x1b[1;33m"),
         Severity::Info => ("INFO", "\x1b[1;36m"),
     };
-    let title = visible(&finding.title);
+    let mut title = visible(&finding.title).into_owned();
+    let judged = report.gate.as_ref().and_then(|gate| gate.of(&finding.id));
+    if let Some((why, because)) = judged.and_then(|judged| Some((passed(judged.verdict)?, judged.because.as_deref()?)))
+    {
+        let _ = write!(title, " [{why}: {}]", visible(because));
+    }
     if colours {
         format!("{colour}{name:<8}\x1b[0m {}  {title}", finding.rule)
     } else {
         format!("{name:<8} {}  {title}", finding.rule)
+    }
+}
+
+const fn passed(verdict: GateVerdict) -> Option<&'static str> {
+    match verdict {
+        GateVerdict::Allowed => Some("allowed"),
+        GateVerdict::Limited => Some("within its threshold"),
+        GateVerdict::Fails | GateVerdict::Minor | GateVerdict::Known => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::output::file_or_stdout;
-use super::run::Given;
+use super::run::{Given, How};
 use super::{Connections, Status, Syns, TableFormat, TableOutput, run};
 use crate::diagnosis::{Case, Thresholds};
 use crate::ingest::Workers;
@@ -11,7 +11,7 @@ use crate::report::table::{Column, write_csv, write_json_lines, write_text};
 use crate::report::{connections, syns};
 
 pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
-    let (evidence, status) = run::read(&options.inputs, &Given::new(&options.inputs, false)?, None)?;
+    let (evidence, status) = run::read(&options.inputs, &mut Given::new(&options.inputs, false)?, How::default())?;
     if status == Status::Missing && evidence.points.is_empty() {
         return Ok(status);
     }
@@ -24,7 +24,7 @@ pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
 }
 
 pub(super) fn syns(options: &Syns) -> anyhow::Result<Status> {
-    let (evidence, status) = run::read(&options.inputs, &Given::new(&options.inputs, false)?, None)?;
+    let (evidence, status) = run::read(&options.inputs, &mut Given::new(&options.inputs, false)?, How::default())?;
     if status == Status::Missing && evidence.points.is_empty() {
         return Ok(status);
     }

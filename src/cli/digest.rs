@@ -14,7 +14,8 @@ pub(super) fn add(inputs: &mut [Input], sources: &[Source]) -> anyhow::Result<()
     for source in sources {
         let Some(path) = source.path() else { continue };
         let Some(input) = inputs.iter_mut().find(|input| input.name == source.name) else {
-            let member = |input: &Input| input.name.strip_prefix(&*source.name).is_some_and(|rest| rest.starts_with('!'));
+            let member =
+                |input: &Input| input.name.strip_prefix(&*source.name).is_some_and(|rest| rest.starts_with('!'));
             if inputs.iter().any(member) {
                 members(inputs, source);
             }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-use super::output::{Folder, file_or_stdout, print};
+use super::output::{file_or_stdout, print};
 use super::{Evidence, Status, redaction};
 use crate::capture::excerpt::recorded_line;
 use crate::diagnosis::Subject;
@@ -83,16 +83,18 @@ pub(super) fn run(options: &Evidence) -> anyhow::Result<Status> {
     let report = read(&options.report)?;
     let finding = report.finding(&options.finding)?;
     let parts = report.parts(finding)?;
-    let redactor = options.redact_key.as_deref().map(|path| redaction::of_file(path)).transpose()?;
+    let redactor = options.redact_key.as_deref().map(redaction::of_file).transpose()?;
     report.ask_for_key(redactor.is_some())?;
     if let Some(name) = parts.iter().map(|input| &input.name).find(|name| *name == "-" && options.input.is_empty()) {
-        bail!("{name} was standard input, which is gone: run the analysis again with --evidence, or name a file that holds the same capture with --input");
+        bail!(
+            "{name} was standard input, which is gone: run the analysis again with --evidence, or name a file that holds the same capture with --input"
+        );
     }
     let sources = sources(&parts, &options.input)?;
-    let replace = redactor.as_ref().map(redaction::Replacing::new);
+    let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
     let mut taken = 0;
     file_or_stdout(options.out.as_deref(), &mut |file| {
-        taken = write(finding, &parts, &sources, replace.as_ref().map(redaction::Replacing::replace).as_ref(), file)?;
+        taken = write(finding, &parts, &sources, replace, file)?;
         Ok(())
     })?;
     if let Some(out) = options.out.as_deref().filter(|_| !options.quiet) {
@@ -109,13 +111,15 @@ pub(super) fn all(
     report: &model::Report,
     inputs: &[ingest::Input],
     sources: &[Source],
-    replace: Option<&Replace<'_>>,
-    folder: &mut Folder,
+    replace: Option<&dyn Replace>,
+    folder: &mut dyn Output,
 ) -> anyhow::Result<()> {
     let report: Report = serde_json::from_value(serde_json::to_value(report)?)?;
     let opened_as = |id: &str| {
         let name = &inputs.iter().zip(&report.inputs).find(|(_, input)| input.id == id)?.0.opened_as;
-        let inside = |source: &&Source| name.strip_prefix(source.name.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('!'));
+        let inside = |source: &&Source| {
+            name.strip_prefix(source.name.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('!'))
+        };
         Some((sources.iter().find(inside)?.clone(), name.clone()))
     };
     for finding in report.findings.iter().filter(|finding| finding.point.is_some()).take(MOST) {
@@ -134,7 +138,7 @@ fn write(
     finding: &Finding,
     parts: &[&Input],
     sources: &[(Source, String)],
-    replace: Option<&Replace<'_>>,
+    replace: Option<&dyn Replace>,
     file: &mut dyn Write,
 ) -> io::Result<u64> {
     let mut taken = 0_u64;
@@ -170,8 +174,12 @@ impl Report {
     /// A redacted report speaks of other addresses than its captures: whoever cuts them needs the same mapping.
     fn ask_for_key(&self, given: bool) -> anyhow::Result<()> {
         match (self.options.redacted, given) {
-            (true, false) => bail!("the report is redacted, and its captures are not: run the analysis with --redact --evidence, or give the file that was its key with --redact-key"),
-            (false, true) => bail!("the report is not redacted: make a redacted one with analyze --redact --redact-key FILE first"),
+            (true, false) => bail!(
+                "the report is redacted, and its captures are not: run the analysis with --redact --evidence, or give the file that was its key with --redact-key"
+            ),
+            (false, true) => {
+                bail!("the report is not redacted: make a redacted one with analyze --redact --redact-key FILE first")
+            }
             _ => Ok(()),
         }
     }
@@ -228,10 +236,11 @@ fn cut(
     finding: &Finding,
     input: &Input,
     (source, name): &(Source, String),
-    replace: Option<&Replace<'_>>,
+    replace: Option<&dyn Replace>,
     file: &mut dyn Write,
 ) -> io::Result<u64> {
-    let cut = Cut { filter: finding.selector.filter(), comments: finding.comments(&input.id), about: finding.about(input) };
+    let cut =
+        Cut { filter: finding.selector.filter(), comments: finding.comments(&input.id), about: finding.about(input) };
     let met = excerpt(source, name, &cut, replace, file);
     let met = met.map_err(|error| io::Error::other(format!("{error}; name the right file with --input")))?;
     differs(input, &met).map_or(Ok(()), |what| {

@@ -1,14 +1,14 @@
 //! Reading inputs on behalf of a command: progress while it lasts, messages for what gave nothing.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
 
 use super::progress::Progress;
-use super::{Inputs, Status, output};
+use super::{Inputs, Status, log, output};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::input::{Origin, Source};
@@ -66,33 +66,47 @@ impl Read for Joined {
     }
 }
 
+/// How inputs are read, beside what their own options say.
+#[derive(Clone, Copy, Default)]
+pub(super) struct How<'a> {
+    /// What replaces addresses and names in all that was read.
+    pub(super) redactor: Option<&'a Redactor>,
+    /// A batch runs the command and shows the progress.
+    pub(super) supervised: bool,
+}
+
 /// Reads all inputs; the status says whether one that was named gave nothing.
-pub(super) fn read(inputs: &Inputs, given: &Given, redactor: Option<&Redactor>) -> anyhow::Result<(Evidence, Status)> {
+pub(super) fn read(inputs: &Inputs, given: &mut Given, how: How<'_>) -> anyhow::Result<(Evidence, Status)> {
+    if let Some(file) = &inputs.log {
+        log::begin(file)?;
+    }
+    let How { redactor, supervised } = how;
     let sources = &given.sources;
-    let mut errors: Vec<String> = given.errors.iter().map(ToString::to_string).collect();
-    let progress = Progress::new(sources, inputs.quiet);
+    let mut errors = std::mem::take(&mut given.errors);
+    log::line("reading", &format!("{} files", sources.len()));
+    let progress = Progress::new(sources, inputs.quiet, supervised);
     let how = ingest::How { part: inputs.part.filter(), separate: inputs.separate };
     let mut reading =
         ingest::read_as(sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
-    errors.extend(reading.errors.iter().map(ToString::to_string));
+    reading.inputs.iter().for_each(log_input);
+    errors.append(&mut reading.errors);
     for argument in &inputs.inputs {
         let read = reading.inputs.iter().filter(|input| !matches!(input.kind, ingest::Kind::Other));
         let inside = read.filter(|input| std::path::Path::new(&input.name).starts_with(argument)).count();
         if argument.is_dir()
             && inside == 0
-            && !reading.errors.iter().chain(&given.errors).any(|error| error.input() == argument.display().to_string())
+            && !errors.iter().any(|error| error.input() == argument.display().to_string())
         {
-            let error = Error::Unrecognised {
+            errors.push(Error::Unrecognised {
                 input: argument.display().to_string(),
                 found: "a folder in which nothing is recognised".to_owned(),
                 expected: input::EXPECTED,
-            };
-            errors.push(error.to_string());
+            });
         }
     }
     for error in &errors {
-        output::complain(error);
+        output::complain(&error.to_string());
     }
     if let Some(redactor) = redactor {
         redactor.reading(&mut reading);
@@ -109,5 +123,19 @@ pub(super) fn read(inputs: &Inputs, given: &Given, redactor: Option<&Redactor>) 
             output::complain(&format!("{name}: {why}"));
         }
     }
+    let nothing = evidence.points.is_empty() && evidence.hosts.is_empty();
+    if supervised && nothing && errors.iter().all(|error| matches!(error, Error::Unrecognised { .. })) {
+        // The batch tells an empty case from one that failed.
+        let _ = writeln!(io::stdout(), "nothing");
+    }
     Ok((evidence, if errors.is_empty() { Status::Fine } else { Status::Missing }))
+}
+
+fn log_input(input: &ingest::Input) {
+    let what = match &input.kind {
+        ingest::Kind::Capture(capture) => format!("{}, {} packets", capture.format, capture.frames.packets),
+        ingest::Kind::Snapshot(text) => format!("{}, {} lines", text.formats.join(", "), text.parsed),
+        ingest::Kind::Other => "nothing that is read".to_owned(),
+    };
+    log::line("read", &format!("{}: {} bytes, {what}", input.name, input.bytes));
 }

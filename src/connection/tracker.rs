@@ -296,7 +296,9 @@ fn resolve(segment: &Segment, batch: &ShardBatch, tunnels: &[u32]) -> Wide {
 impl Tracked {
     /// Replaces all addresses, one by one; IPv4 as IPv4-mapped, and as such again.
     pub fn map_addresses(&mut self, map: &dyn Fn([u8; 16]) -> [u8; 16]) {
-        let v4 = |address: u32| match Ipv6Addr::from(map(Ipv4Addr::from(address).to_ipv6_mapped().octets())).to_ipv4_mapped() {
+        let v4 = |address: u32| match Ipv6Addr::from(map(Ipv4Addr::from(address).to_ipv6_mapped().octets()))
+            .to_ipv4_mapped()
+        {
             Some(mapped) => u32::from(mapped),
             None => address,
         };

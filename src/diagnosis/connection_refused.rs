@@ -19,9 +19,8 @@ fn judge(case: &Case<'_>) -> Verdict {
 
 fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
     let total = group.total();
-    let answered = case.evidence.tally.services.get(&(group.client, group.server)).map_or(0, |service| service.opened);
-    let attempts =
-        case.evidence.tally.services.get(&(group.client, group.server)).map_or(total, |service| service.attempts);
+    let answered = group.service(case).map_or(0, |service| service.opened);
+    let attempts = group.service(case).map_or(total, |service| service.attempts);
     let mut finding = group.finding(&RULE, Severity::Warning, Confidence::High);
     finding.title = say!(
         "{server} refuses {attempts} of {client}",

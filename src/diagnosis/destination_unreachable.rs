@@ -19,8 +19,7 @@ fn judge(case: &Case<'_>) -> Verdict {
 
 fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
     let total = group.total();
-    let attempts =
-        case.evidence.tally.services.get(&(group.client, group.server)).map_or(total, |service| service.attempts);
+    let attempts = group.service(case).map_or(total, |service| service.attempts);
     let mut finding = group.finding(&RULE, Severity::Critical, Confidence::High);
     finding.title = say!(
         "{attempts} of {client} to {server} answered by ICMP errors",

@@ -99,7 +99,7 @@ fn ceiling(limit: u64, two_msl: Span) -> f64 {
 /// Whether a host accepts connections of others, too.
 fn serves(case: &Case<'_>, host: IpAddr) -> bool {
     let services = &case.evidence.tally.services;
-    services.iter().any(|((client, server), counts)| server.ip == host && *client != host && counts.opened > 0)
+    services.iter().any(|(ends, counts)| ends.server.ip == host && ends.client != host && counts.opened > 0)
 }
 
 fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Finding {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Connection, Socket};
 use crate::evidence::groups::Ends;
+use crate::evidence::tally::Service;
 use crate::language::Text;
 
 /// What a rule picked between one client address and one server socket.
@@ -75,6 +76,12 @@ impl<T> Group<'_, T> {
     /// How many of them `which` picks.
     pub fn count(&self, which: impl Fn(&Connection<'_>, &T) -> bool) -> u64 {
         self.picked.iter().filter(|(connection, value)| which(connection, value)).count() as u64
+    }
+
+    /// Counts over all connections of this client and this server socket at the point.
+    pub fn service<'c>(&self, case: &'c Case<'_>) -> Option<&'c Service> {
+        let ends = Ends { point: self.point, client: self.client, server: self.server };
+        case.evidence.tally.services.get(&ends)
     }
 
     /// A finding about the group, to be filled in.

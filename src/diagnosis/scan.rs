@@ -70,15 +70,16 @@ pub(super) fn suspects(case: &Case<'_>) -> Suspects {
         scanner.first.sort_unstable();
     }
     suspects.floods.values_mut().for_each(|flood| flood.first.sort_unstable());
-    let opened = |client: IpAddr| -> u64 {
-        let of_client = case.evidence.tally.services.iter().filter(|((ip, _), _)| *ip == client);
+    let services = &case.evidence.tally.services;
+    let opened = |point: u16, client: IpAddr| -> u64 {
+        let of_client = services.iter().filter(|(ends, _)| ends.point == point && ends.client == client);
         of_client.map(|(_, service)| service.opened).sum()
     };
-    suspects.scanners.retain(|(_, client), scanner| {
-        scanner.sockets.len() >= SOCKETS && opened(*client).saturating_mul(2) <= scanner.attempts
+    suspects.scanners.retain(|(point, client), scanner| {
+        scanner.sockets.len() >= SOCKETS && opened(*point, *client).saturating_mul(2) <= scanner.attempts
     });
-    suspects.floods.retain(|(_, server), flood| {
-        let of_server = case.evidence.tally.services.iter().filter(|((_, socket), _)| socket == server);
+    suspects.floods.retain(|(point, server), flood| {
+        let of_server = services.iter().filter(|(ends, _)| ends.point == *point && ends.server == *server);
         let opened: u64 = of_server.map(|(_, service)| service.opened).sum();
         flood.half_open >= HALF_OPEN && flood.half_open > opened
     });

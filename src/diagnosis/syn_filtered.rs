@@ -28,7 +28,7 @@ fn never_heard(case: &Case<'_>, service: &Service) -> bool {
         .tally
         .services
         .iter()
-        .any(|((_, server), counts)| server.ip == service.server.ip && counts.opened + counts.refused > 0);
+        .any(|(ends, counts)| ends.server.ip == service.server.ip && counts.opened + counts.refused > 0);
     service.tally.answered == 0 && service.attempts >= FEWEST && !heard
 }
 

@@ -30,8 +30,7 @@ fn failed(connection: &Connection<'_>) -> bool {
 fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
     let total = group.total();
     let lost = group.count(|connection, ()| failed(connection));
-    let attempts =
-        case.evidence.tally.services.get(&(group.client, group.server)).map_or(total, |service| service.attempts);
+    let attempts = group.service(case).map_or(total, |service| service.attempts);
     let slowest = group.picked.iter().filter_map(|(connection, ())| connection.handshake()).max().unwrap_or_default();
     let severity = if lost > 0 { Severity::Critical } else { Severity::Warning };
     let seen = group.count(|connection, ()| connection.previous().is_some());

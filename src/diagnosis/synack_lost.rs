@@ -23,8 +23,7 @@ fn judge(case: &Case<'_>) -> Verdict {
 fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
     let total = group.total();
     let failed = group.count(|connection, ()| connection.opened() == Opened::HalfOpen);
-    let attempts =
-        case.evidence.tally.services.get(&(group.client, group.server)).map_or(total, |service| service.attempts);
+    let attempts = group.service(case).map_or(total, |service| service.attempts);
     let severity = match (total, failed) {
         (TROUBLE.., 1..) => Severity::Critical,
         (TROUBLE.., 0) => Severity::Warning,

@@ -198,7 +198,7 @@ fn without_pairs<'a>(
         .tally
         .services
         .keys()
-        .any(|(client, server)| addresses.contains(client) || addresses.contains(&server.ip));
+        .any(|ends| addresses.contains(&ends.client) || addresses.contains(&ends.server.ip));
     if known {
         return Matched::Address;
     }

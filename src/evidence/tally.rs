@@ -5,12 +5,11 @@
 //! others, so that a million plain connections cost one pass and not one for each rule.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::groups::Numbering;
-use crate::connection::{Close, Connection, Opened, Socket, Tracked, Who};
+use super::groups::{Ends, Numbering};
+use crate::connection::{Close, Connection, Opened, Tracked, Who};
 use crate::time::Time;
 
 /// Counts of one shard, or of all.
@@ -25,7 +24,7 @@ pub struct Tally {
     /// Socket pairs used again after a TIME-WAIT.
     pub reuses: u64,
     /// What passed between one client address and one server socket.
-    pub services: HashMap<(IpAddr, Socket), Service>,
+    pub services: HashMap<Ends, Service>,
     /// Shard and index of every connection that did not just open and close, in order of shard and index.
     pub notable: Vec<(u16, u32)>,
     /// Shard and index of every connection whose socket pair was used before, in order of shard and index.
@@ -83,7 +82,7 @@ impl Tally {
         }
         counts.end(&mut tally);
         for (ends, service) in groups.ends().iter().zip(&services) {
-            tally.services.entry((ends.client, ends.server)).or_default().add(service);
+            tally.services.entry(*ends).or_default().add(service);
         }
         (tally, groups)
     }

@@ -46,7 +46,7 @@ pub fn look_again(
     sources: &[Source],
     inputs: &[Input],
     wanted: &[Wanted],
-    replace: Option<&Replace<'_>>,
+    replace: Option<&dyn Replace>,
 ) -> Vec<Vec<Row>> {
     let mut rows = vec![Vec::new(); wanted.len()];
     for input in inputs {
@@ -61,7 +61,8 @@ pub fn look_again(
             continue;
         };
         let (octets, batch) = (0, Batch::default());
-        let mut search = Search { wanted, point: capture.point, next: capture.base, until, octets, batch, replace, rows: &mut rows };
+        let mut search =
+            Search { wanted, point: capture.point, next: capture.base, until, octets, batch, replace, rows: &mut rows };
         // What cannot be read again has no picture; the first pass has told why.
         if let Some((head, mut reader)) = walk::open(source, &input.opened_as) {
             walk::walk(head, &mut reader, &mut search);
@@ -80,7 +81,7 @@ struct Search<'a> {
     /// Octets walked.
     octets: u64,
     batch: Batch,
-    replace: Option<&'a Replace<'a>>,
+    replace: Option<&'a dyn Replace>,
     rows: &'a mut Vec<Vec<Row>>,
 }
 
@@ -136,13 +137,13 @@ impl Search<'_> {
     }
 }
 
-fn addresses(shard: &ShardBatch, segment: &Segment, replace: Option<&Replace<'_>>) -> (IpAddr, IpAddr) {
+fn addresses(shard: &ShardBatch, segment: &Segment, replace: Option<&dyn Replace>) -> (IpAddr, IpAddr) {
     let wide = || shard.wides.get(segment.src as usize).copied().unwrap_or_default();
     let narrow = |address: u32| Ipv4Addr::from(address).to_ipv6_mapped().octets();
     let ends = match segment.marks.has(Marks::WIDE) {
         true => [wide().src, wide().dst],
         false => [narrow(segment.src), narrow(segment.dst)],
     };
-    let [src, dst] = replace.map_or(ends, |replace| ends.map(replace.address));
+    let [src, dst] = replace.map_or(ends, |replace| ends.map(|octets| replace.address(octets)));
     (Ipv6Addr::from(src).to_canonical(), Ipv6Addr::from(dst).to_canonical())
 }

@@ -45,7 +45,7 @@ pub fn excerpt(
     source: &Source,
     name: &str,
     cut: &Cut,
-    replace: Option<&Replace<'_>>,
+    replace: Option<&dyn Replace>,
     out: &mut dyn Write,
 ) -> Result<Met, Error> {
     let failed = |error| Error::io(name, "cut", error);
@@ -64,7 +64,7 @@ pub fn excerpt(
 
 struct Cutting<'a> {
     cut: &'a Cut,
-    replace: Option<&'a Replace<'a>>,
+    replace: Option<&'a dyn Replace>,
     excerpt: Excerpt,
     /// The block that is being visited: byte order, type, octets.
     block: Option<(bool, u32, Vec<u8>)>,
@@ -83,7 +83,7 @@ impl Pieces for Cutting<'_> {
 }
 
 impl Cut {
-    fn choose(&self, frame: Frame<'_>, replace: Option<&Replace<'_>>) -> Choice {
+    fn choose(&self, frame: Frame<'_>, replace: Option<&dyn Replace>) -> Choice {
         let Frame { at, link, bytes, original, .. } = frame;
         let comment = self.comments.get(&frame.number);
         if comment.is_none() && !self.filter.keeps_frame(at, link, bytes, original, replace) {

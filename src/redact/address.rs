@@ -38,8 +38,7 @@ const SPECIAL_V4: [Special; 9] = [
     v4(240, 0, 4, true),
 ];
 
-const SPECIAL_V6: [Special; 4] =
-    [v6(0, 16, true), v6(0xfc00, 7, false), v6(0xfe80, 10, false), v6(0xff00, 8, true)];
+const SPECIAL_V6: [Special; 4] = [v6(0, 16, true), v6(0xfc00, 7, false), v6(0xfe80, 10, false), v6(0xff00, 8, true)];
 
 /// Turns that were computed, by the family and the whole octets ahead.
 #[derive(Debug, Default)]

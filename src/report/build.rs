@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::closing;
 use super::model::{CaptureFacts, Client, Input, Link, Point, Report, Service, Skipped, TcpCounts, Tool, Totals};
@@ -41,6 +41,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
         hosts,
         populations: closing::populations(case),
         charts: Vec::new(),
+        gate: None,
     }
 }
 
@@ -88,8 +89,8 @@ fn totals(evidence: &Evidence) -> Totals {
 
 fn clients(evidence: &Evidence) -> Vec<Client> {
     let mut sums: HashMap<IpAddr, Counts> = HashMap::new();
-    for ((client, _), counts) in &evidence.tally.services {
-        sums.entry(*client).or_default().add(counts);
+    for (ends, counts) in &evidence.tally.services {
+        sums.entry(ends.client).or_default().add(counts);
     }
     let one = |(ip, counts): (IpAddr, Counts)| Client {
         ip,
@@ -109,16 +110,16 @@ fn clients(evidence: &Evidence) -> Vec<Client> {
 }
 
 fn services(evidence: &Evidence) -> Vec<Service> {
-    let mut sums: HashMap<Socket, (u64, Counts)> = HashMap::new();
-    for ((_, server), counts) in &evidence.tally.services {
-        let (clients, sum) = sums.entry(*server).or_default();
-        *clients += 1;
+    let mut sums: HashMap<Socket, (HashSet<IpAddr>, Counts)> = HashMap::new();
+    for (ends, counts) in &evidence.tally.services {
+        let (clients, sum) = sums.entry(ends.server).or_default();
+        clients.insert(ends.client);
         sum.add(counts);
     }
-    let one = |(server, (clients, counts)): (Socket, (u64, Counts))| Service {
+    let one = |(server, (clients, counts)): (Socket, (HashSet<IpAddr>, Counts))| Service {
         ip: server.ip,
         port: server.port,
-        clients,
+        clients: clients.len() as u64,
         connections: counts.connections,
         attempts: counts.attempts,
         attempts_unanswered: counts.unanswered,

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::gate::Gate;
 use crate::diagnosis::{Finding, NotJudged};
 use crate::language::Language;
 use crate::time::Time;
@@ -56,6 +57,9 @@ pub struct Report {
     pub syn_causes: BTreeMap<String, u64>,
     /// The pictures that belong to it.
     pub charts: Vec<ChartEntry>,
+    /// Which findings fail the run, where it is held to anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
 }
 
 fn is_default(language: &Language) -> bool {

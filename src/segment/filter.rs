@@ -163,11 +163,18 @@ impl Filter {
     /// Whether it keeps a frame by itself. Of a datagram in fragments all parts between its hosts are kept, since only
     /// the first one tells ports. With `replace`, its addresses are those that take the place of the frame's own.
     #[must_use]
-    pub fn keeps_frame(&self, at: Time, link: LinkType, bytes: &[u8], original: u32, replace: Option<&Replace<'_>>) -> bool {
+    pub fn keeps_frame(
+        &self,
+        at: Time,
+        link: LinkType,
+        bytes: &[u8],
+        original: u32,
+        replace: Option<&dyn Replace>,
+    ) -> bool {
         let shown = || {
             let mut shown = Shown::decoded(link, bytes, original)?;
             if let Some(replace) = replace {
-                shown.addresses = shown.addresses.map(replace.address);
+                shown.addresses = shown.addresses.map(|octets| replace.address(octets));
             }
             Some(shown)
         };
@@ -385,7 +392,12 @@ mod tests {
 
     fn shown(source: &str, from: u16, destination: &str, to: u16, flags: u8) -> Shown {
         let octets = |text: &str| octets(text.parse().unwrap());
-        Shown { addresses: [octets(source), octets(destination)], ports: Some([from, to]), flags: Some(Flags(flags)) }
+        Shown {
+            addresses: [octets(source), octets(destination)],
+            ports: Some([from, to]),
+            flags: Some(Flags(flags)),
+            fragment: false,
+        }
     }
 
     #[test]

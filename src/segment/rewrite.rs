@@ -1,30 +1,27 @@
 //! The innermost datagram of a frame, written anew with other addresses: headers only, nothing of what they carry.
 //!
-//! Link headers, tunnels, IP options and payloads are left out. TCP options that the analysis reads stay (RFC 9293 section
+//! Link headers, IP options and payloads are left out. Tunnels that tell conversations apart are written as VXLAN (RFC 7348)
+//! where they had a network identifier, and else as IP in IP (RFC 2003), between mapped addresses. TCP options that the analysis reads stay (RFC 9293 section
 //! 3.1, RFC 7323, RFC 2018); others, some of which carry addresses, become no-operation. ICMP errors keep the headers
 //! that they quote. Checksums are updated by what changed (RFC 1624), so that a wrong one stays wrong.
 
 use super::full::{self, Found};
 use super::ip;
+use super::tunnel::{Tunnel, TunnelLayer};
 use crate::capture::LinkType;
 
 /// What goes in the place of addresses and payloads.
-pub struct Replace<'a> {
-    /// An address for an address; IPv4 as IPv4-mapped.
-    pub address: &'a dyn Fn([u8; 16]) -> [u8; 16],
-    /// What stands for the data of an echo, so that a reply still repeats that of its request.
-    pub payload: &'a dyn Fn(&[u8]) -> [u8; 16],
-}
+pub trait Replace {
+    /// An address for an address, one to one; IPv4 as IPv4-mapped, and as such again.
+    fn address(&self, octets: [u8; 16]) -> [u8; 16];
 
-impl std::fmt::Debug for Replace<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Replace")
-    }
+    /// What stands for the data of an echo, so that a reply still repeats that of its request.
+    fn payload(&self, octets: &[u8]) -> [u8; 16];
 }
 
 /// A frame of link type raw IP, and its length on the wire; nothing where a frame is neither TCP nor ICMP.
 #[must_use]
-pub fn rewrite(link: LinkType, bytes: &[u8], original: u32, replace: &Replace<'_>) -> Option<(Vec<u8>, u32)> {
+pub fn rewrite(link: LinkType, bytes: &[u8], original: u32, replace: &dyn Replace) -> Option<(Vec<u8>, u32)> {
     let mut innermost = None;
     let found = full::peel(link, bytes, original, &mut |datagram| innermost = Some(datagram));
     let datagram: &[u8] = innermost?;
@@ -35,12 +32,64 @@ pub fn rewrite(link: LinkType, bytes: &[u8], original: u32, replace: &Replace<'_
         _ => datagram.len().saturating_add(cut),
     };
     let inside = datagram.get(..on_wire).unwrap_or(datagram);
-    let mut out = Vec::with_capacity(96);
-    match found {
+    let tunnel = match found {
         Found::Nothing(_) => return None,
-        Found::Segment { .. } | Found::Echo(_) | Found::Fragment(_) => write(inside, replace, false, &mut out)?,
-    }
-    Some((out, u32::try_from(on_wire).unwrap_or(u32::MAX)))
+        Found::Echo(_) => Tunnel::default(),
+        Found::Segment { tunnel, .. } => tunnel,
+        Found::Fragment(fragment) => fragment.tunnel,
+    };
+    let mut headers = Vec::with_capacity(96);
+    write(inside, replace, false, &mut headers)?;
+    let (headers, on_wire) = tunnel
+        .layers()
+        .iter()
+        .rev()
+        .fold((headers, on_wire), |(inner, length), layer| wrapped(&inner, length, layer, replace));
+    Some((headers, u32::try_from(on_wire).unwrap_or(u32::MAX)))
+}
+
+/// A datagram, of `length` octets on the wire, inside a tunnel; and the length of both.
+fn wrapped(inner: &[u8], length: usize, layer: &TunnelLayer, replace: &dyn Replace) -> (Vec<u8>, usize) {
+    const UDP: u8 = 17;
+    const VXLAN: u16 = 4789;
+    let wide = inner.first().is_some_and(|first| first >> 4 == 6);
+    let mut between = Vec::new();
+    let protocol = match layer.vni {
+        None if wide => 41,
+        None => 4,
+        Some(vni) => {
+            let octets = u16::try_from(length.saturating_add(30)).unwrap_or(u16::MAX);
+            between.extend([VXLAN, VXLAN, octets, 0].map(u16::to_be_bytes).as_flattened());
+            between.extend([8, 0, 0, 0]);
+            between.extend((vni << 8).to_be_bytes());
+            between.extend([0; 12]);
+            between.extend(if wide { [0x86, 0xdd] } else { [0x08, 0x00] });
+            UDP
+        }
+    };
+    let inside = length.saturating_add(between.len());
+    let octets = |more: usize| u16::try_from(inside.saturating_add(more)).unwrap_or(u16::MAX).to_be_bytes();
+    let (low, high) = (replace.address(layer.low), replace.address(layer.high));
+    let mut out = match (ip::as_v4(&low), ip::as_v4(&high)) {
+        (Some(low), Some(high)) => {
+            let [l1, l2] = octets(20);
+            let mut header = vec![0x45, 0, l1, l2, 0, 0, 0, 0, 64, protocol, 0, 0];
+            header.extend([low.to_be_bytes(), high.to_be_bytes()].as_flattened());
+            let checksum = Change::of(&[0; 20], &header).apply([0xff, 0xff]);
+            header.splice(10..12, checksum);
+            header
+        }
+        _ => {
+            let [l1, l2] = octets(0);
+            let mut header = vec![0x60, 0, 0, 0, l1, l2, protocol, 64];
+            header.extend([low, high].as_flattened());
+            header
+        }
+    };
+    let header = out.len();
+    out.extend(between);
+    out.extend(inner);
+    (out, inside.saturating_add(header))
 }
 
 const ICMP: u8 = 1;
@@ -48,21 +97,18 @@ const TCP: u8 = 6;
 const ICMP_V6: u8 = 58;
 
 /// Writes the headers of a datagram; of one that an ICMP error quotes less may be there.
-fn write(datagram: &[u8], replace: &Replace<'_>, quoted: bool, out: &mut Vec<u8>) -> Option<()> {
-    let begin = out.len();
+fn write(datagram: &[u8], replace: &dyn Replace, quoted: bool, out: &mut Vec<u8>) -> Option<()> {
     let (protocol, rest, first, change) = match datagram.first()? >> 4 {
         4 => v4(datagram, replace, out)?,
         6 => v6(datagram, replace, out)?,
         _ => return None,
     };
-    let header = out.len().saturating_sub(begin);
     match protocol {
         _ if !first => {}
         TCP => tcp(rest, change, out),
         ICMP | ICMP_V6 if !quoted => icmp(rest, protocol == ICMP_V6, change, replace, out),
         _ => {}
     }
-    debug_assert!(header > 0);
     Some(())
 }
 
@@ -104,11 +150,11 @@ const fn fold(sum: u32) -> u32 {
 
 type Inside<'a> = (u8, &'a [u8], bool, Change);
 
-fn v4<'a>(datagram: &'a [u8], replace: &Replace<'_>, out: &mut Vec<u8>) -> Option<Inside<'a>> {
+fn v4<'a>(datagram: &'a [u8], replace: &dyn Replace, out: &mut Vec<u8>) -> Option<Inside<'a>> {
     let fixed = *datagram.first_chunk::<20>()?;
     let [_, _, _, _, _, _, f1, f2, _, protocol, c1, c2, s1, s2, s3, s4, d1, d2, d3, d4] = fixed;
     let length = usize::from(fixed[0] & 0x0f) * 4;
-    let mapped = |octets: [u8; 4]| ip::as_v4(&(replace.address)(ip::mapped(octets))).map(u32::to_be_bytes);
+    let mapped = |octets: [u8; 4]| ip::as_v4(&replace.address(ip::mapped(octets))).map(u32::to_be_bytes);
     let (src, dst) = (mapped([s1, s2, s3, s4])?, mapped([d1, d2, d3, d4])?);
     let mut header = fixed.to_vec();
     // Options may hold a route.
@@ -124,12 +170,12 @@ fn v4<'a>(datagram: &'a [u8], replace: &Replace<'_>, out: &mut Vec<u8>) -> Optio
     Some((protocol, datagram.get(length..)?, first, addresses))
 }
 
-fn v6<'a>(datagram: &'a [u8], replace: &Replace<'_>, out: &mut Vec<u8>) -> Option<Inside<'a>> {
+fn v6<'a>(datagram: &'a [u8], replace: &dyn Replace, out: &mut Vec<u8>) -> Option<Inside<'a>> {
     const FRAGMENT: u8 = 44;
     let (fixed, rest) = datagram.split_first_chunk::<8>()?;
     let (src, rest) = rest.split_first_chunk::<16>()?;
     let (dst, mut rest) = rest.split_first_chunk::<16>()?;
-    let ends = [(replace.address)(*src), (replace.address)(*dst)].concat();
+    let ends = [replace.address(*src), replace.address(*dst)].concat();
     let change = Change::of(datagram.get(8..40)?, &ends);
     out.extend(fixed);
     out.extend(ends);
@@ -196,7 +242,7 @@ fn options_kept(options: &[u8]) -> Vec<u8> {
     kept
 }
 
-fn icmp(message: &[u8], wide: bool, change: Change, replace: &Replace<'_>, out: &mut Vec<u8>) {
+fn icmp(message: &[u8], wide: bool, change: Change, replace: &dyn Replace, out: &mut Vec<u8>) {
     let Some((header, rest)) = message.split_first_chunk::<8>() else { return out.extend(message) };
     // The checksum of ICMPv6 covers a pseudo-header, that of ICMP does not (RFC 4443 section 2.3).
     let [kind, code, c1, c2, more @ ..] = *header;
@@ -206,7 +252,7 @@ fn icmp(message: &[u8], wide: bool, change: Change, replace: &Replace<'_>, out: 
     if echo {
         out.extend(more);
         if rest.len() >= 16 {
-            out.extend((replace.payload)(rest));
+            out.extend(replace.payload(rest));
         }
         return;
     }

@@ -56,6 +56,11 @@ impl Tunnel {
         self.labels.add(kind, value);
     }
 
+    /// What tells it apart, the outermost first.
+    pub(super) fn layers(&self) -> &[TunnelLayer] {
+        &self.identity
+    }
+
     /// Neither tunnel nor label.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

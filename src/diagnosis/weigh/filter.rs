@@ -68,8 +68,10 @@ pub(crate) fn always(attempts: &[Attempt], tally: &Tally, client: IpAddr, server
         return None;
     }
     let opened = |which: &dyn Fn(IpAddr, Socket) -> bool| -> u64 {
-        let meanwhile =
-            tally.services.iter().filter(|((ip, socket), s)| which(*ip, *socket) && s.opened_meanwhile(from, until));
+        let meanwhile = tally
+            .services
+            .iter()
+            .filter(|(ends, s)| which(ends.client, ends.server) && s.opened_meanwhile(from, until));
         meanwhile.map(|(_, service)| service.opened).sum()
     };
     let to_others = opened(&|ip, socket| socket == server && ip != client);

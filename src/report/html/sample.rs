@@ -64,6 +64,7 @@ pub(crate) fn empty() -> Report {
         })],
         syn_causes: BTreeMap::from([("SYN001".to_owned(), 231), ("undecided".to_owned(), 6)]),
         charts: Vec::new(),
+        gate: None,
     }
 }
 
