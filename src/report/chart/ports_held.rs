@@ -1,5 +1,6 @@
 //! Ephemeral ports held towards one destination over time, and when the range will be used up.
 
+use crate::report::zone;
 use crate::time::Time;
 
 use super::axis::{Axis, TimeAxis, clock, date, grouped, percent};
@@ -114,7 +115,7 @@ impl PortsHeld {
         keys.extend(peak_text.map(|text| Key::new(Swatch::Mark(Mark::Ring, INK), text)));
         keys.push(Key::new(Swatch::Dashes(GREY), "size of the range"));
         keys.extend(self.forecast.map(|forecast| {
-            let moment = format!("{} {} UTC", date(forecast.exhausted), clock(forecast.exhausted, 0));
+            let moment = format!("{} {} {}", date(forecast.exhausted), clock(forecast.exhausted, 0), zone::offset(forecast.exhausted));
             Key::new(Swatch::Dashes(VERMILLION), format!("at this rate used up at {moment}"))
         }));
         keys
@@ -126,7 +127,7 @@ mod tests {
     use super::super::Picture;
     use super::super::check;
     use super::*;
-    use crate::time::Span;
+use crate::time::Span;
 
     const START: Time = Time::from_parts(1_795_333_268, 314_889_700);
 
