@@ -18,7 +18,8 @@ use support::flow;
 fn healthy(connections: usize) -> String {
     let mut script = "clock C hz=1000 start=5000000\nclock S hz=1000 start=90000\n".to_owned();
     for turn in 0..connections {
-        let (client, server) = (format!("198.51.100.{}:{}", 1 + turn / 25_000, 20_000 + turn % 25_000), "192.0.2.80:443");
+        let (client, server) =
+            (format!("198.51.100.{}:{}", 1 + turn / 25_000, 20_000 + turn % 25_000), "192.0.2.80:443");
         #[allow(clippy::cast_precision_loss)]
         let at = turn as f64 * 0.01;
         for (after, from, to, what) in [
@@ -37,12 +38,15 @@ fn healthy(connections: usize) -> String {
     script
 }
 
-/// As many servers whose port is closed for a client that goes on trying.
+/// As many servers whose port is closed, each for a client of its own that goes on trying: one client alone would scan.
 fn refused(servers: usize) -> String {
     let mut script = "clock C hz=1000 start=5000000\n".to_owned();
     for server in 0..servers {
         for turn in 0..24 {
-            let ends = (format!("198.51.100.7:{}", 40_000 + turn), format!("192.0.{}.{}:80", 2 + server / 200, 1 + server % 200));
+            let ends = (
+                format!("198.51.100.{}:{}", 7 + server, 40_000 + turn),
+                format!("192.0.{}.{}:80", 2 + server / 200, 1 + server % 200),
+            );
             #[allow(clippy::cast_precision_loss)]
             let at = 1.0 + server as f64 * 0.003 + f64::from(turn);
             let _ = writeln!(script, "{at:.4} {} > {} S ts=C", ends.0, ends.1);
@@ -116,9 +120,12 @@ fn a_page_with_two_hundred_findings() {
     let report = report(&out);
     let findings = report["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 200);
-    assert!(findings.iter().all(|finding| finding["exhibits"].as_array().unwrap().len() == 20), "report.json keeps them all");
+    assert!(
+        findings.iter().all(|finding| finding["exhibits"].as_array().unwrap().len() == 20),
+        "report.json keeps them all"
+    );
     let page = read(&out, "report.html");
-    assert!(page.len() < 2_000_000, "{}", page.len());
+    assert!(page.len() < 2_500_000, "{}", page.len());
     for finding in findings {
         let id = finding["id"].as_str().unwrap();
         assert_eq!(page.matches(&format!(" id=\"{id}\"")).count(), 1, "{id}");
@@ -166,9 +173,13 @@ fn times_are_shown_in_the_zone_that_was_asked_for() {
 
 #[test]
 fn the_timeline_has_the_moments_of_snapshots() {
-    let inputs = ["fixtures/hosts/h_recycle_on_with_listen_overflow", "fixtures/captures/h_recycle_on_with_listen_overflow.pcap"];
+    let inputs = [
+        "fixtures/hosts/h_recycle_on_with_listen_overflow",
+        "fixtures/captures/h_recycle_on_with_listen_overflow.pcap",
+    ];
     let (out, _) = analyzed(&inputs.map(Path::new), &["--format", "html,json"]);
-    let times = |host: &serde_json::Value| host["moments"].as_array().unwrap().iter().filter(|m| m["time"].is_string()).count();
+    let times =
+        |host: &serde_json::Value| host["moments"].as_array().unwrap().iter().filter(|m| m["time"].is_string()).count();
     let report = report(&out);
     let dated: usize = report["hosts"].as_array().unwrap().iter().map(times).sum();
     assert!(dated > 0, "the fixture says when it was made");
@@ -212,10 +223,11 @@ fn hostile(folder: &Path) -> PathBuf {
         fs::write(host.join(format!("ss {name}.txt")), sockets).unwrap();
         let system = format!("Linux {process} 3.10.0-514.el7.x86_64 #1 SMP x86_64 GNU/Linux\n");
         fs::write(host.join("uname"), system).unwrap();
-        fs::write(host.join(format!("sysctl{nth}.txt")), "net.ipv4.tcp_tw_recycle = 1\nnet.ipv4.tcp_timestamps = 1\n").unwrap();
+        fs::write(host.join(format!("sysctl{nth}.txt")), "net.ipv4.tcp_tw_recycle = 1\nnet.ipv4.tcp_timestamps = 1\n")
+            .unwrap();
     }
     for (nth, name) in NAMES.iter().enumerate() {
-        let script = refused(1).replace("198.51.100.7", &format!("198.51.100.{}", 10 + nth));
+        let script = refused(1).replace("198.51.100.7:", &format!("198.51.100.{}:", 10 + nth));
         capture(&root, &format!("{name}.pcap"), &script);
     }
     root
@@ -239,7 +251,9 @@ fn hostile_names_are_harmless_in_every_format() {
         assert_eq!(found, None, "{what} has a character that is not seen");
     }
     assert_eq!(page.matches("<script").count(), 1, "the page's own script alone");
-    assert!(!comment.contains("<script") && !comment.contains("](http"));
+    // Between backticks Markdown shows everything as it is.
+    let outside: String = comment.split('`').step_by(2).collect();
+    assert!(!outside.replace("\\<", "").contains('<') && !outside.replace("\\]", "").contains(']'), "{outside}");
     for line in csv.lines() {
         assert!(!line.split(',').any(|cell| cell.trim_matches('"').starts_with(['=', '+', '@'])), "a formula: {line}");
     }
@@ -248,7 +262,8 @@ fn hostile_names_are_harmless_in_every_format() {
     for table in ["connections", "syns"] {
         for format in ["csv", "jsonl", "table"] {
             let mut command = Command::new(assert_cmd::cargo::cargo_bin!("lastack"));
-            let printed = command.arg(table).arg(&root).args(["--format", format]).assert().code(0).get_output().clone();
+            let printed =
+                command.arg(table).arg(&root).args(["--format", format]).assert().code(0).get_output().clone();
             for text in [&printed.stdout, &printed.stderr] {
                 let text = String::from_utf8_lossy(text);
                 assert_eq!(text.chars().find(|character| is_hidden(*character)), None, "{table} {format}: {text}");

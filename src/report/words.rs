@@ -32,7 +32,12 @@ pub(super) fn looked_at(report: &Report) -> String {
         counted(totals.attempts, "attempt")
     ));
     if let Some((first, last)) = covered(report) {
-        text.push_str(&format!(" Captured from {} to {} ({}).", moment(first), moment(last), duration(last.since(first))));
+        text.push_str(&format!(
+            " Captured from {} to {} ({}).",
+            moment(first),
+            moment(last),
+            duration(last.since(first))
+        ));
     }
     text
 }
@@ -67,7 +72,11 @@ pub(super) fn since(report: &Report, finding: &Finding) -> String {
 
 /// Which zone the times are in.
 pub(super) fn times() -> &'static str {
-    if zone::is_utc() { "All times are UTC." } else { "Times name their offset from UTC; report.json and the CSV tables have UTC." }
+    if zone::is_utc() {
+        "All times are UTC."
+    } else {
+        "Times name their offset from UTC; report.json and the CSV tables have UTC."
+    }
 }
 
 /// The severity in a word.

@@ -206,7 +206,7 @@ impl TimeAxis {
         let ahead = zone::ahead(first);
         let start = first.plus(ahead).0.div_euclid(step).saturating_add(1).saturating_mul(step);
         let start = Time(start).minus(ahead).0;
-        
+
         let (from_day, to_day) = (date(first), date(last));
         let several_days = from_day != to_day;
         let moments = (0..40).map(|index: i64| start.saturating_add(index.saturating_mul(step)));

@@ -115,7 +115,12 @@ impl PortsHeld {
         keys.extend(peak_text.map(|text| Key::new(Swatch::Mark(Mark::Ring, INK), text)));
         keys.push(Key::new(Swatch::Dashes(GREY), "size of the range"));
         keys.extend(self.forecast.map(|forecast| {
-            let moment = format!("{} {} {}", date(forecast.exhausted), clock(forecast.exhausted, 0), zone::offset(forecast.exhausted));
+            let moment = format!(
+                "{} {} {}",
+                date(forecast.exhausted),
+                clock(forecast.exhausted, 0),
+                zone::offset(forecast.exhausted)
+            );
             Key::new(Swatch::Dashes(VERMILLION), format!("at this rate used up at {moment}"))
         }));
         keys
@@ -127,7 +132,7 @@ mod tests {
     use super::super::Picture;
     use super::super::check;
     use super::*;
-use crate::time::Span;
+    use crate::time::Span;
 
     const START: Time = Time::from_parts(1_795_333_268, 314_889_700);
 

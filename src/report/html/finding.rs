@@ -7,7 +7,7 @@ use super::table::{Column, DataTable};
 use super::verdict::whom;
 use crate::diagnosis::{Cell, Exhibit, Finding, Table};
 use crate::report::model::{Input, Report};
-use crate::report::text::{count, metric, number, shell, moment};
+use crate::report::text::{count, metric, moment, number, shell};
 use crate::report::words::{as_count, base_name, place, since};
 
 /// Exhibits that are always seen; the ones after them are folded up.
@@ -41,17 +41,24 @@ impl Extent {
 
     /// About how many bytes of a page it takes: its words, and the marks around them.
     pub fn bytes(self, finding: &Finding) -> usize {
-        let exhibits = finding.exhibits.iter().take(self.exhibits()).map(|exhibit| exhibit.text.len().saturating_add(220));
+        let exhibits =
+            finding.exhibits.iter().take(self.exhibits()).map(|exhibit| exhibit.text.len().saturating_add(220));
         let advice = finding.advice.iter().map(|advice| {
             advice.text.len().saturating_add(advice.when.as_ref().map_or(0, String::len)).saturating_add(60)
         });
-        let ruled_out = finding.ruled_out.iter().map(|item| item.cause.len().saturating_add(item.because.len()).saturating_add(40));
+        let ruled_out =
+            finding.ruled_out.iter().map(|item| item.cause.len().saturating_add(item.because.len()).saturating_add(40));
         let cells = finding.tables.iter().flat_map(|table| table.rows.iter().take(self.rows()));
         let cells = cells.flatten().map(|cell| match cell {
             Cell::Text(text) => text.len().saturating_add(6),
             Cell::Count(_) | Cell::Number(_) => 14,
         });
-        let words = [finding.title.len().saturating_mul(3), finding.summary.len(), finding.display_filter.len().saturating_mul(3), 3000];
+        let words = [
+            finding.title.len().saturating_mul(3),
+            finding.summary.len(),
+            finding.display_filter.len().saturating_mul(3),
+            3000,
+        ];
         exhibits.chain(advice).chain(ruled_out).chain(cells).chain(words).fold(0, usize::saturating_add)
     }
 }
@@ -98,7 +105,8 @@ pub(super) struct Row<'a> {
 
 impl<'a> FindingView<'a> {
     pub fn new(report: &'a Report, finding: &'a Finding, index: usize, extent: Extent, charts: Vec<Chart<'a>>) -> Self {
-        let mut exhibits: Vec<_> = finding.exhibits.iter().take(extent.exhibits()).map(|exhibit| Row::new(report, exhibit)).collect();
+        let mut exhibits: Vec<_> =
+            finding.exhibits.iter().take(extent.exhibits()).map(|exhibit| Row::new(report, exhibit)).collect();
         let left_out = finding.exhibits.len().saturating_sub(exhibits.len());
         let (ladders, charts) = charts.into_iter().partition(|chart| chart.entry.name.ends_with("-ladder"));
         // One more is not worth folding.

@@ -81,7 +81,8 @@ impl<'a> Moments<'a> {
         let places = times.iter().filter(inside).map(|time| format!("{:.2}%", axis.percent(*time)));
         let named = times.iter().take(NAMED).map(|time| moment(*time)).collect::<Vec<_>>().join(", ");
         let more = if times.len() > NAMED { ", …" } else { "" };
-        let outside = if times.iter().all(|time| inside(&time)) { "" } else { "; what lies far from the rest is not drawn" };
+        let outside =
+            if times.iter().all(|time| inside(&time)) { "" } else { "; what lies far from the rest is not drawn" };
         let place = report.hosts.iter().position(|other| std::ptr::eq(other, host));
         Self {
             name: host.get("name").and_then(serde_json::Value::as_str).unwrap_or("host"),
