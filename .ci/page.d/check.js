@@ -31,6 +31,7 @@ let failures = 0;
 let passed = 0;
 
 function report(name, problems) {
+  if (process.env.VERBOSE) console.log(`${Math.round(performance.now() / 1000)} s: ${name}`);
   if (problems.length === 0) return void (passed += 1);
   failures += 1;
   console.log(`FAILED ${name}:\n  ${problems.slice(0, 12).join("\n  ")}`);
@@ -332,42 +333,46 @@ async function screenshots() {
 // --- the way through -------------------------------------------------------------------------------------------------
 
 const figures = [];
-await prove();
-for (const name of ["sample", "host", "stall", "storm", "timewait", "none", "many", "long"]) {
-  const file = page_of(name);
-  report(`${name}: no request, nothing on the console`, await with_page(file, {}, quiet));
-  for (const [scheme, width] of [["light", 1200], ["dark", 1200], ["light", 600]]) {
-    await with_page(file, { scheme, width }, async (page) => {
-      report(`${name}, ${scheme}, ${width}: fits`, await fits(page));
-      if (name !== "long" && width === 1200) report(`${name}, ${scheme}: axe`, await accessible(page));
-    });
-  }
-  report(`${name}: whole with scripts off`, await with_page(file, { scripts: false }, async (page) => {
-    // Without scripts of its own the page is asked by the tools.
-    return complete(page);
-  }));
-}
-for (const name of ["sample", "storm", "timewait"]) {
-  report(`${name}: sorts`, await with_page(page_of(name), {}, sorts));
-  report(`${name}: filters`, await with_page(page_of(name), {}, filters));
-}
-report("sample: by keyboard", await with_page(page_of("sample"), {}, by_keyboard));
-for (const name of ["sample", "host", "stall", "timewait"]) report(`${name}: prints its charts whole`, await prints_whole(page_of(name)));
-for (const name of ["many", "long"]) {
-  const begun = performance.now();
-  const page = await open(page_of(name));
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
-  const took = Math.round(performance.now() - begun);
-  figures.push(`${name} opens in ${took} ms`);
-  report(`${name}: opens`, took < OPEN ? [] : [`after ${took} ms`]);
-  if (name === "long") {
-    const { rows, times } = await sorting_time(page);
-    figures.push(`${rows} rows sort in ${times.join(", ")} ms`);
-    report("long: sorts at once", rows === 10000 && Math.max(...times) < SORT ? [] : [`${rows} rows in ${times} ms`]);
-  }
-  await page.close();
-}
+if (command !== "shots") await all();
 await screenshots();
 await browser.close();
 console.log(`${passed} checks of pages passed, ${failures} failed; ${figures.join("; ")}`);
 process.exit(failures === 0 ? 0 : 1);
+
+async function all() {
+  await prove();
+  for (const name of ["sample", "host", "stall", "storm", "timewait", "none", "many", "long"]) {
+    const file = page_of(name);
+    report(`${name}: no request, nothing on the console`, await with_page(file, {}, quiet));
+    for (const [scheme, width] of [["light", 1200], ["dark", 1200], ["light", 600]]) {
+      await with_page(file, { scheme, width }, async (page) => {
+        report(`${name}, ${scheme}, ${width}: fits`, await fits(page));
+        if (name !== "long" && width === 1200) report(`${name}, ${scheme}: axe`, await accessible(page));
+      });
+    }
+    report(`${name}: whole with scripts off`, await with_page(file, { scripts: false }, async (page) => {
+      // Without scripts of its own the page is asked by the tools.
+      return complete(page);
+    }));
+  }
+  for (const name of ["sample", "storm", "timewait"]) {
+    report(`${name}: sorts`, await with_page(page_of(name), {}, sorts));
+    report(`${name}: filters`, await with_page(page_of(name), {}, filters));
+  }
+  report("sample: by keyboard", await with_page(page_of("sample"), {}, by_keyboard));
+  for (const name of ["sample", "host", "stall", "timewait"]) report(`${name}: prints its charts whole`, await prints_whole(page_of(name)));
+  for (const name of ["many", "long"]) {
+    const begun = performance.now();
+    const page = await open(page_of(name));
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
+    const took = Math.round(performance.now() - begun);
+    figures.push(`${name} opens in ${took} ms`);
+    report(`${name}: opens`, took < OPEN ? [] : [`after ${took} ms`]);
+    if (name === "long") {
+      const { rows, times } = await sorting_time(page);
+      figures.push(`${rows} rows sort in ${times.join(", ")} ms`);
+      report("long: sorts at once", rows === 10000 && Math.max(...times) < SORT ? [] : [`${rows} rows in ${times} ms`]);
+    }
+    await page.close();
+  }
+}
