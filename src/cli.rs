@@ -30,6 +30,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::diagnosis::{KernelVersion, Thresholds};
 use crate::language::Language;
 use crate::redact::Redactor;
+use crate::report::Zone;
 use crate::segment::{Filter, FilterError};
 use crate::snapshot::moment;
 use crate::time::{Span, Time};
@@ -152,6 +153,9 @@ struct Analyze {
     evidence: bool,
     #[command(flatten)]
     protection: Protection,
+    /// The zone that times are shown in, as in Asia/Shanghai or +08:00; JSON and CSV stay in UTC.
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    timezone: Zone,
     /// Colours on the terminal.
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     color: Color,

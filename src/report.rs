@@ -25,10 +25,12 @@ pub mod syns;
 pub mod table;
 mod text;
 mod words;
+mod zone;
 
 use std::io::{self, Write};
 
 pub use self::text::visible;
+pub use self::zone::{Zone, ZoneError};
 
 use self::chart::Chart;
 use self::model::{ChartEntry, Report};
@@ -45,6 +47,8 @@ pub struct Material<'a> {
     pub report: Report,
     /// Its charts.
     pub charts: Vec<(ChartEntry, Chart)>,
+    /// The zone that formats for people show times in.
+    pub zone: Zone,
 }
 
 /// Where a format's files go.
@@ -101,10 +105,10 @@ impl<'a> Material<'a> {
         let wanted: Vec<Wanted> = exemplars.iter().map(|exemplar| exemplar.wanted.clone()).collect();
         charts.extend(pictures::ladders::draw(case.evidence, &report, &exemplars, &again(&wanted)));
         report.charts = charts.iter().map(|(entry, _)| entry.clone()).collect();
-        Self { evidence: case.evidence, report, charts }
+        Self { evidence: case.evidence, report, charts, zone: Zone::default() }
     }
 
-    const fn without(case: &Case<'a>, report: Report) -> Self {
-        Self { evidence: case.evidence, report, charts: Vec::new() }
+    fn without(case: &Case<'a>, report: Report) -> Self {
+        Self { evidence: case.evidence, report, charts: Vec::new(), zone: Zone::default() }
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace);
     log::line("judging", &format!("{} connections", evidence.connection_count()));
     let mut material = Material::with_packets(&case, run_all(&case), charts, &again);
+    material.zone = options.timezone.clone();
     if redactor.is_some() {
         material.report.options.insert("redacted", true.into());
     }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use self::chart::Chart;
-use self::finding::FindingView;
+use self::finding::{Extent, FindingView};
 use self::hosts::HostPart;
 use self::table::DataTable;
 pub use self::table::{ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
@@ -37,7 +37,13 @@ use super::{text, words};
 const OPEN_FINDINGS: usize = 12;
 
 /// Bytes of charts on one page; a page that is attached to a ticket stays below 5 MB.
-const CHART_BYTES: usize = 1_200_000;
+const CHART_BYTES: usize = 1_000_000;
+/// Bytes of findings on one page, as far as they depend on how much each of them says.
+const FINDING_BYTES: usize = 1_600_000;
+/// Findings with all that they say; the ones after them keep their first exhibits.
+const WHOLE_FINDINGS: usize = 40;
+/// Findings in the list at the top and in the timeline.
+const LISTED_FINDINGS: usize = 1000;
 
 /// The page for `report`.
 ///
@@ -68,6 +74,9 @@ struct Page<'a> {
     verdict: Verdict<'a>,
     open: Vec<FindingView<'a>>,
     folded: Vec<FindingView<'a>>,
+    /// Findings that the page tells; of the ones after them it has the titles, up to those listed.
+    told: usize,
+    listed: usize,
     seen: Vec<(&'static str, String)>,
     bars: Vec<Bars>,
     charts: Vec<Chart<'a>>,
@@ -94,11 +103,15 @@ impl<'a> Page<'a> {
                 None => of_whole.push(Chart::new(entry, svg)),
             }
         }
-        let views = report.findings.iter().enumerate().map(|(index, finding)| {
+        let mut room = FINDING_BYTES;
+        let views = report.findings.iter().enumerate().map_while(|(index, finding)| {
+            let extent = if index < WHOLE_FINDINGS { Extent::Whole } else { Extent::Brief };
+            room = room.checked_sub(extent.bytes(finding)).or((index < OPEN_FINDINGS).then_some(0))?;
             let charts = of_finding.remove(finding.id.as_str()).unwrap_or_default();
-            FindingView::new(report, finding, index, charts)
+            Some(FindingView::new(report, finding, index, extent, charts))
         });
         let mut open: Vec<_> = views.collect();
+        let told = open.len();
         let folded = open.split_off(open.len().min(OPEN_FINDINGS));
         Self {
             style: include_str!("style.css"),
@@ -112,7 +125,9 @@ impl<'a> Page<'a> {
             charts: of_whole,
             hosts: hosts::parts(report),
             tables: table::all(report, connections),
-            timeline: Timeline::new(report),
+            timeline: Timeline::new(report, told),
+            told,
+            listed: report.findings.len().min(LISTED_FINDINGS),
             limits: table::limits(report),
             inputs: table::inputs(report),
         }

@@ -1,7 +1,10 @@
 //! `report.json`: the report value as it is, and its JSON Schema.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io;
 
+use super::text::is_hidden;
 use super::{Material, Output};
 
 /// Writes `report.json`.
@@ -9,9 +12,30 @@ use super::{Material, Output};
 /// # Errors
 /// If it cannot be written.
 pub fn render(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(&material.report)?;
-    text.push(b'\n');
-    output.file("report.json", &mut |file| file.write_all(&text))
+    let json = serde_json::to_string_pretty(&material.report)?;
+    let mut text = escaped(&json).into_owned();
+    text.push('\n');
+    output.file("report.json", &mut |file| file.write_all(text.as_bytes()))
+}
+
+/// Characters without a picture as escapes (RFC 8259 section 7): the same value for programs, and nothing that turns the
+/// text around, or hides in it, for people. They occur in strings alone.
+fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len().saturating_add(64));
+    for character in json.chars() {
+        if is_hidden(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// The JSON Schema of `report.json`, as it is published.

@@ -6,10 +6,10 @@
 use std::fmt::Write;
 
 use super::model::Report;
-use super::text::{count, counted, markdown, markdown_cell, markdown_code, markdown_rich, metric, number, utc};
+use super::text::{count, counted, markdown, markdown_cell, markdown_code, markdown_rich, metric, moment, number};
 use super::words::{
     as_count, base_name, confidence_meaning, confidence_word, looked_at, place, severities, severity_word, since,
-    subject,
+    subject, times,
 };
 use crate::diagnosis::{Exhibit, Finding};
 
@@ -48,7 +48,7 @@ pub fn render(report: &Report) -> String {
     unjudged(&mut out, report);
     let _ = write!(out, "\n{}", markdown(&looked_at(report)));
     limits(&mut out, report);
-    let _ = write!(out, "\n\nMade by {} {}. All times are UTC.\n", report.tool.name, report.tool.version);
+    let _ = write!(out, "\n\nMade by {} {}. {}\n", report.tool.name, report.tool.version, times());
     out
 }
 
@@ -106,7 +106,7 @@ fn exhibits(out: &mut String, report: &Report, finding: &Finding) {
     }
     out.push_str("\n| input | where | time | what it shows |\n|---|---|---|---|\n");
     for exhibit in finding.exhibits.iter().take(EXHIBITS) {
-        let time = exhibit.time.map(utc).unwrap_or_default();
+        let time = exhibit.time.map(moment).unwrap_or_default();
         let shown = markdown_cell(&clip(&exhibit.text, SENTENCE));
         let _ = writeln!(out, "| {} | {} | {time} | {shown} |", input(report, exhibit), place(exhibit));
     }

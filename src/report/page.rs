@@ -4,6 +4,7 @@ use std::io;
 
 use super::connections::{columns, rows};
 use super::html::{self, ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
+use super::model::ChartEntry;
 use super::table::text;
 use super::{Material, Output, markdown};
 
@@ -12,12 +13,18 @@ use super::{Material, Output, markdown};
 /// # Errors
 /// If a chart cannot be drawn or the page cannot be written.
 pub fn html(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
+    let page = material.zone.shown_while(|| page(material))?;
+    output.file("report.html", &mut |file| file.write_all(page.as_bytes()))
+}
+
+fn page(material: &Material<'_>) -> io::Result<String> {
     let mut charts = Vec::new();
     for (entry, chart) in &material.charts {
-        charts.push((entry.clone(), chart.svg().map_err(io::Error::other)?));
+        // What `report.json` says of the picture is in UTC.
+        let entry = ChartEntry { alt: chart.alt(), ..entry.clone() };
+        charts.push((entry, chart.svg().map_err(io::Error::other)?));
     }
-    let page = html::render(&material.report, &charts, &table(material)).map_err(io::Error::other)?;
-    output.file("report.html", &mut |file| file.write_all(page.as_bytes()))
+    html::render(&material.report, &charts, &table(material)).map_err(io::Error::other)
 }
 
 /// Writes `report.md`, short enough for a comment on a ticket.
@@ -25,7 +32,7 @@ pub fn html(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> 
 /// # Errors
 /// If it cannot be written.
 pub fn markdown(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
-    let text = markdown::render(&material.report);
+    let text = material.zone.shown_while(|| markdown::render(&material.report));
     output.file("report.md", &mut |file| file.write_all(text.as_bytes()))
 }
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::zone;
 use crate::time::{Span, Time};
 
 /// Control characters, bidi controls and other characters without a picture, written out: `‹U+202E›`.
@@ -28,7 +29,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-fn is_hidden(character: char) -> bool {
+/// Whether a character is not seen where it stands.
+pub(super) fn is_hidden(character: char) -> bool {
     matches!(
         character,
         '\0'..='\u{8}'
@@ -159,12 +161,11 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     found
 }
 
-/// `2026-11-22 07:41:08.314 UTC`; what is below a millisecond is cut off.
+/// `2026-11-22 07:41:08.314 UTC`, or with the offset of the zone that is shown; what is below a millisecond is cut off.
 #[must_use]
-pub fn utc(time: Time) -> String {
-    let text = time.rfc3339();
-    let (day, clock) = text.split_once('T').unwrap_or((text.as_str(), ""));
-    format!("{day} {} UTC", clock.get(..12).unwrap_or(clock))
+pub fn moment(time: Time) -> String {
+    let (day, clock) = zone::local(time);
+    format!("{day} {} {}", clock.get(..12).unwrap_or(&clock), zone::offset(time))
 }
 
 /// A span as a person says it: `850 ms`, `12.3 s`, `5 min 12 s`, `3 h 20 min`, `2 d 4 h`.
@@ -318,8 +319,8 @@ mod tests {
 
     #[test]
     fn times_and_spans_are_read_at_a_glance() {
-        assert_eq!(utc(Time::from_parts(1_795_333_268, 314_889_700)), "2026-11-22 07:41:08.314 UTC");
-        assert!(utc(Time::MIN).ends_with(" UTC"));
+        assert_eq!(moment(Time::from_parts(1_795_333_268, 314_889_700)), "2026-11-22 07:41:08.314 UTC");
+        assert!(moment(Time::MIN).ends_with(" UTC"));
         let said = |millis| duration(Span::from_millis(millis));
         assert_eq!(said(850), "850 ms");
         assert_eq!(said(12_345), "12.3 s");

@@ -4,7 +4,8 @@ use crate::diagnosis::{Confidence, Exhibit, Finding, Severity, Subject};
 use crate::time::Time;
 
 use super::model::Report;
-use super::text::{counted, duration, utc};
+use super::text::{counted, duration, moment};
+use super::zone;
 
 /// `2 findings: 1 critical, 1 warning`.
 pub(super) fn severities(report: &Report) -> String {
@@ -31,7 +32,12 @@ pub(super) fn looked_at(report: &Report) -> String {
         counted(totals.attempts, "attempt")
     ));
     if let Some((first, last)) = covered(report) {
-        text.push_str(&format!(" Captured from {} to {} ({}).", utc(first), utc(last), duration(last.since(first))));
+        text.push_str(&format!(
+            " Captured from {} to {} ({}).",
+            moment(first),
+            moment(last),
+            duration(last.since(first))
+        ));
     }
     text
 }
@@ -51,17 +57,26 @@ pub(super) fn since(report: &Report, finding: &Finding) -> String {
         (None, None) => return "Not told by what was recorded".to_owned(),
     };
     let point = report.points.iter().find(|point| Some(&point.id) == finding.point.as_ref());
-    let mut text = utc(first);
+    let mut text = moment(first);
     if let Some(begin) = point.and_then(|point| point.first_packet) {
         text.push_str(&format!(" ({} into the capture)", duration(first.since(begin))));
     }
     if last > first {
-        text.push_str(&format!(", last seen {}, {} later", utc(last), duration(last.since(first))));
+        text.push_str(&format!(", last seen {}, {} later", moment(last), duration(last.since(first))));
         if let Some(end) = point.and_then(|point| point.last_packet) {
             text.push_str(&format!(" ({} before the capture ended)", duration(end.since(last))));
         }
     }
     text
+}
+
+/// Which zone the times are in.
+pub(super) fn times() -> &'static str {
+    if zone::is_utc() {
+        "All times are UTC."
+    } else {
+        "Times name their offset from UTC; report.json and the CSV tables have UTC."
+    }
 }
 
 /// The severity in a word.

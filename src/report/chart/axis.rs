@@ -1,5 +1,6 @@
 //! Axes: where a value lies between two ends, and the round values that are labelled.
 
+use crate::report::zone;
 use crate::time::{Span, Time};
 
 /// A labelled place on an axis.
@@ -201,16 +202,23 @@ impl TimeAxis {
         let span = last.since(first).0;
         let seconds = span / SECOND / WANTED;
         let step = CLOCK_STEPS.into_iter().find(|step| *step > seconds).unwrap_or(3_153_600_000).saturating_mul(SECOND);
-        let start = first.0.div_euclid(step).saturating_add(1).saturating_mul(step);
-        let several_days = first.0.div_euclid(DAY) != last.0.div_euclid(DAY);
+        // Ticks stand at whole hours and days of the zone that is shown.
+        let ahead = zone::ahead(first);
+        let start = first.plus(ahead).0.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let start = Time(start).minus(ahead).0;
+
+        let (from_day, to_day) = (date(first), date(last));
+        let several_days = from_day != to_day;
         let moments = (0..40).map(|index: i64| start.saturating_add(index.saturating_mul(step)));
         let ticks = moments
             .take_while(|at| *at <= last.0)
             .map(|at| Tick { at: offset(Time(at), first), label: clock_label(Time(at), step, several_days) })
             .collect();
-        let (from_day, to_day) = (date(first), date(last));
-        let title =
-            if several_days { format!("time, UTC, {from_day} to {to_day}") } else { format!("time, UTC, {from_day}") };
+        let title = if several_days {
+            format!("time, {}, {from_day} to {to_day}", offsets(first, last))
+        } else {
+            format!("time, {}, {from_day}", offsets(first, last))
+        };
         Self { base: first, axis: Axis { from: 0.0, until: offset(last, first), logarithmic: false, ticks }, title }
     }
 
@@ -228,7 +236,7 @@ impl TimeAxis {
         let mut axis = Axis::linear(from / ns_per_unit, until / ns_per_unit, 9.0, decimal);
         (axis.from, axis.until) = (from, until.max(from + 1.0));
         axis.ticks.iter_mut().for_each(|tick| tick.at *= ns_per_unit);
-        let title = format!("{unit_name} since {} {} UTC", date(moment), clock(moment, digits));
+        let title = format!("{unit_name} since {} {} {}", date(moment), clock(moment, digits), zone::offset(moment));
         Self { base: moment, axis, title }
     }
 
@@ -254,15 +262,22 @@ fn offset(at: Time, base: Time) -> f64 {
     at.0 as f64 - base.0 as f64
 }
 
+/// The offset of the zone that is shown; both where clocks are set in between.
+fn offsets(first: Time, last: Time) -> String {
+    match (zone::offset(first), zone::offset(last)) {
+        (one, other) if one == other => one,
+        (one, other) => format!("{one}, later {other}"),
+    }
+}
+
 /// The date of a time, `2026-11-22`.
 pub(super) fn date(at: Time) -> String {
-    at.rfc3339().split('T').next().unwrap_or_default().to_owned()
+    zone::local(at).0
 }
 
 /// The time of day with that many digits of a second, `07:41:08.314`.
 pub(super) fn clock(at: Time, digits: usize) -> String {
-    let text = at.rfc3339();
-    let time = text.split('T').nth(1).unwrap_or_default();
+    let time = zone::local(at).1;
     let length = if digits == 0 { 8 } else { 9 + digits.min(9) };
     time.chars().take(length).collect()
 }

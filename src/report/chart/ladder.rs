@@ -1,5 +1,6 @@
 //! One connection as a ladder: two lifelines and an arrow for each segment, in the order of the capture.
 
+use crate::report::zone;
 use crate::time::Time;
 
 use super::axis::{clock, date, grouped};
@@ -124,9 +125,10 @@ impl Ladder {
         }
         let notes = start.map(|start| {
             format!(
-                "Times count from {} {} UTC; sequence numbers from each side's first.",
+                "Times count from {} {} {}; sequence numbers from each side's first.",
                 date(start),
-                clock(start, 9)
+                clock(start, 9),
+                zone::offset(start)
             )
         });
         frame::finish(&mut scene, y + 18.0, &notes.into_iter().collect::<Vec<_>>());

@@ -1,5 +1,6 @@
 //! Ephemeral ports held towards one destination over time, and when the range will be used up.
 
+use crate::report::zone;
 use crate::time::Time;
 
 use super::axis::{Axis, TimeAxis, clock, date, grouped, percent};
@@ -114,7 +115,12 @@ impl PortsHeld {
         keys.extend(peak_text.map(|text| Key::new(Swatch::Mark(Mark::Ring, INK), text)));
         keys.push(Key::new(Swatch::Dashes(GREY), "size of the range"));
         keys.extend(self.forecast.map(|forecast| {
-            let moment = format!("{} {} UTC", date(forecast.exhausted), clock(forecast.exhausted, 0));
+            let moment = format!(
+                "{} {} {}",
+                date(forecast.exhausted),
+                clock(forecast.exhausted, 0),
+                zone::offset(forecast.exhausted)
+            );
             Key::new(Swatch::Dashes(VERMILLION), format!("at this rate used up at {moment}"))
         }));
         keys

@@ -7,13 +7,61 @@ use super::table::{Column, DataTable};
 use super::verdict::whom;
 use crate::diagnosis::{Cell, Exhibit, Finding, Table};
 use crate::report::model::{Input, Report};
-use crate::report::text::{count, metric, number, shell, utc};
+use crate::report::text::{count, metric, moment, number, shell};
 use crate::report::words::{as_count, base_name, place, since};
 
 /// Exhibits that are always seen; the ones after them are folded up.
 const OPEN_EXHIBITS: usize = 5;
 /// Rows of a finding's own table on the page; `report.json` has all of them.
 const TABLE_ROWS: usize = 500;
+
+/// How much of a finding the page says; `report.json` has all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All that the report lists.
+    Whole,
+    /// Its first exhibits, and the first rows of its tables.
+    Brief,
+}
+
+impl Extent {
+    const fn exhibits(self) -> usize {
+        match self {
+            Self::Whole => usize::MAX,
+            Self::Brief => 3,
+        }
+    }
+
+    const fn rows(self) -> usize {
+        match self {
+            Self::Whole => TABLE_ROWS,
+            Self::Brief => 20,
+        }
+    }
+
+    /// About how many bytes of a page it takes: its words, and the marks around them.
+    pub fn bytes(self, finding: &Finding) -> usize {
+        let exhibits =
+            finding.exhibits.iter().take(self.exhibits()).map(|exhibit| exhibit.text.len().saturating_add(220));
+        let advice = finding.advice.iter().map(|advice| {
+            advice.text.len().saturating_add(advice.when.as_ref().map_or(0, |when| when.len())).saturating_add(60)
+        });
+        let ruled_out =
+            finding.ruled_out.iter().map(|item| item.cause.len().saturating_add(item.because.len()).saturating_add(40));
+        let cells = finding.tables.iter().flat_map(|table| table.rows.iter().take(self.rows()));
+        let cells = cells.flatten().map(|cell| match cell {
+            Cell::Text(text) => text.len().saturating_add(6),
+            Cell::Count(_) | Cell::Number(_) => 14,
+        });
+        let words = [
+            finding.title.len().saturating_mul(3),
+            finding.summary.len(),
+            finding.display_filter.len().saturating_mul(3),
+            3000,
+        ];
+        exhibits.chain(advice).chain(ruled_out).chain(cells).chain(words).fold(0, usize::saturating_add)
+    }
+}
 
 /// A finding with what the page derives from it.
 pub(super) struct FindingView<'a> {
@@ -24,9 +72,13 @@ pub(super) struct FindingView<'a> {
     pub since: String,
     pub metrics: Vec<Metric>,
     pub charts: Vec<Chart<'a>>,
+    /// The connection that the first exhibits quote, packet by packet.
+    pub ladders: Vec<Chart<'a>>,
     pub tables: Vec<DataTable<'a>>,
     pub exhibits: Vec<Row<'a>>,
     pub more_exhibits: Vec<Row<'a>>,
+    /// Exhibits that `report.json` lists and this page does not.
+    pub left_out: usize,
     /// Exhibits that the report does not list.
     pub unlisted: u64,
     /// `tshark` with the display filter, where there is one.
@@ -52,8 +104,11 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> FindingView<'a> {
-    pub fn new(report: &'a Report, finding: &'a Finding, index: usize, charts: Vec<Chart<'a>>) -> Self {
-        let mut exhibits: Vec<_> = finding.exhibits.iter().map(|exhibit| Row::new(report, exhibit)).collect();
+    pub fn new(report: &'a Report, finding: &'a Finding, index: usize, extent: Extent, charts: Vec<Chart<'a>>) -> Self {
+        let mut exhibits: Vec<_> =
+            finding.exhibits.iter().take(extent.exhibits()).map(|exhibit| Row::new(report, exhibit)).collect();
+        let left_out = finding.exhibits.len().saturating_sub(exhibits.len());
+        let (ladders, charts) = charts.into_iter().partition(|chart| chart.entry.name.ends_with("-ladder"));
         // One more is not worth folding.
         let keep = if exhibits.len() <= OPEN_EXHIBITS.saturating_add(1) { exhibits.len() } else { OPEN_EXHIBITS };
         let more_exhibits = exhibits.split_off(keep);
@@ -64,7 +119,9 @@ impl<'a> FindingView<'a> {
             since: since(report, finding),
             metrics: finding.metrics.iter().map(|(name, value)| Metric::new(name, *value)).collect(),
             charts,
-            tables: tables.map(|(nth, table)| small_table(table, format!("f{index}t{nth}"))).collect(),
+            ladders,
+            left_out,
+            tables: tables.map(|(nth, table)| small_table(table, format!("f{index}t{nth}"), extent.rows())).collect(),
             exhibits,
             more_exhibits,
             unlisted: finding.exhibits_total.saturating_sub(as_count(finding.exhibits.len())),
@@ -89,7 +146,7 @@ impl<'a> Row<'a> {
             exhibit,
             input: input.map_or("", |input| base_name(&input.name)),
             place: place(exhibit),
-            time: exhibit.time.map(utc).unwrap_or_default(),
+            time: exhibit.time.map(moment).unwrap_or_default(),
         }
     }
 }
@@ -99,11 +156,11 @@ pub(super) fn anchor(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect()
 }
 
-fn small_table(table: &Table, id: String) -> DataTable<'_> {
-    let rows = table.rows.iter().take(TABLE_ROWS).map(|row| row.iter().map(cell).collect());
+fn small_table(table: &Table, id: String, most: usize) -> DataTable<'_> {
+    let rows = table.rows.iter().take(most).map(|row| row.iter().map(cell).collect());
     let columns = table.columns.iter().map(|name| Column::new(name)).collect();
     let mut shown = DataTable::with_columns(id.into(), &table.title, columns, rows.collect());
-    if let left @ 1.. = table.rows.len().saturating_sub(TABLE_ROWS) {
+    if let left @ 1.. = table.rows.len().saturating_sub(most) {
         shown.note = format!("{} more rows are in report.json.", count(as_count(left)));
     }
     shown

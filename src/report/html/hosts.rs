@@ -29,6 +29,16 @@ pub(super) fn parts(report: &Report) -> Vec<HostPart<'_>> {
     with_tables.take(HOSTS).map(|(nth, host)| part(nth, host)).collect()
 }
 
+/// The `id` of the part of the host at that place, where it has one.
+pub(super) fn anchor(report: &Report, place: usize) -> Option<String> {
+    let with_tables = report.hosts.iter().enumerate().filter(|(_, host)| host.get("tables").is_some());
+    with_tables.take(HOSTS).any(|(nth, _)| nth == place).then(|| named(place))
+}
+
+fn named(place: usize) -> String {
+    format!("host-{place}")
+}
+
 fn part(nth: usize, host: &Value) -> HostPart<'_> {
     let text = |key: &str| host.get(key).and_then(Value::as_str);
     let length = |key: &str| host.get(key).and_then(Value::as_array).map_or(0, Vec::len);
@@ -49,7 +59,7 @@ fn part(nth: usize, host: &Value) -> HostPart<'_> {
     let joined = text("joined").map_or_else(String::new, |joined| format!(" {joined}"));
     let tables = host.get("tables").and_then(Value::as_array).into_iter().flatten().enumerate();
     HostPart {
-        anchor: format!("host-{nth}"),
+        anchor: named(nth),
         name: Cow::Borrowed(text("name").unwrap_or("host")),
         line: line + &joined,
         tables: tables.filter_map(|(place, value)| table(value, format!("h{nth}t{place}"))).collect(),

@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 
 use crate::report::model::{Input, Report};
-use crate::report::text::{count, counted, duration, utc};
+use crate::report::text::{count, counted, duration, moment};
 use crate::report::words::{as_count, base_name};
+use crate::report::zone;
 
 /// The most rows of the connection table that a page shows; `connections.csv` has all.
 pub const PAGE_ROWS: usize = 10_000;
@@ -178,7 +179,7 @@ fn connections(table: &ConnectionTable) -> DataTable<'_> {
             bytes = row.iter().fold(bytes, |sum, cell| sum.saturating_add(cell.len()).saturating_add(4));
             bytes <= PAGE_BYTES
         })
-        .map(|row| row.iter().map(|cell| moment(cell)).collect())
+        .map(|row| row.iter().map(|cell| readable(cell)).collect())
         .collect();
     let left = table.total.saturating_sub(as_count(rows.len()));
     let columns = table.columns.iter().map(|name| Column::new(name)).collect();
@@ -190,12 +191,11 @@ fn connections(table: &ConnectionTable) -> DataTable<'_> {
 }
 
 /// A time of the connection table as the page writes times; any other cell as it is.
-fn moment(cell: &str) -> Cow<'_, str> {
-    match cell.split_at_checked(10) {
-        Some((day, clock)) if cell.len() == 30 && clock.starts_with('T') && clock.ends_with('Z') => {
-            Cow::Owned(format!("{day} {} UTC", clock.get(1..13).unwrap_or(clock)))
-        }
-        _ => Cow::Borrowed(cell),
+fn readable(cell: &str) -> Cow<'_, str> {
+    let is_time = cell.len() == 30 && cell.ends_with('Z');
+    match is_time.then(|| zone::parsed(cell)).flatten() {
+        Some(time) => Cow::Owned(moment(time)),
+        None => Cow::Borrowed(cell),
     }
 }
 
@@ -260,7 +260,7 @@ fn populations(report: &Report) -> DataTable<'_> {
             population.point.clone(),
             count(population.closes),
             count(population.peak),
-            population.peak_at.to_string(),
+            moment(population.peak_at),
             limit,
         ];
         cells.map(Cow::Owned).to_vec()
@@ -348,7 +348,7 @@ pub(super) fn inputs(report: &Report) -> DataTable<'_> {
             Cow::Borrowed(capture.map_or("", |capture| capture.point.as_str())),
             Cow::Owned(capture.map(|capture| count(capture.packets)).unwrap_or_default()),
             Cow::Owned(capture.map(|capture| count(capture.segments)).unwrap_or_default()),
-            Cow::Owned(span.map(|(first, _)| utc(first)).unwrap_or_default()),
+            Cow::Owned(span.map(|(first, _)| moment(first)).unwrap_or_default()),
             Cow::Owned(span.map(|(first, last)| duration(last.since(first))).unwrap_or_default()),
             Cow::Owned(capture.map(|capture| capture.link_types.join(", ")).unwrap_or_default()),
             Cow::Borrowed(input.digest.as_deref().unwrap_or("")),
