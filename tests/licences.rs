@@ -104,7 +104,14 @@ fn page(crates: &BTreeSet<Crate>) -> String {
         texts.iter().for_each(|text| users.entry(text).or_default().push(name));
     }
     let silent: Vec<&str> = crates.iter().filter(|one| one.texts.is_empty()).map(|one| one.name.as_str()).collect();
-    writeln!(page, "\nWithout a text in their packages: {}.", silent.join(", ")).unwrap();
+    writeln!(
+        page,
+        "\nWithout a text in their packages, and taken under Apache-2.0 (`LICENSE-APACHE`): {}.",
+        silent.join(", ")
+    )
+    .unwrap();
+    let apache = |one: &Crate| !one.texts.is_empty() || one.licence.contains("Apache-2.0");
+    assert!(crates.iter().all(apache), "a crate has no text, and no licence that is at hand");
     let mut texts: Vec<(Vec<&str>, &str)> = users.into_iter().map(|(text, users)| (users, text)).collect();
     texts.sort();
     for (users, text) in texts {

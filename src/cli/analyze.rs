@@ -13,7 +13,7 @@ use super::run::{Given, How};
 use super::{Analyze, Color, Status, batch, digest, evidence, log, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
-use crate::report::gate::{Gate, GateVerdict, Seen};
+use crate::report::gate::{Gate, GateVerdict, Judged, Seen};
 use crate::report::model::Report;
 use crate::report::{FORMATS, Format, Material, Output, visible};
 use crate::segment::Replace;
@@ -161,7 +161,7 @@ fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> 
     if report.findings.is_empty() {
         text.push_str("Nothing was found.\n");
     } else if told.is_empty() {
-        text.push_str("Nothing new was found.\n");
+        text.push_str("Nothing failing since the baseline was found.\n");
     }
     text.push_str(&since_baseline(report));
     for open in report.not_judged.iter().take(SHOWN) {
@@ -182,20 +182,37 @@ fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> 
     text
 }
 
-/// What was there before stands in the report, and is not told again.
+/// With a baseline, only what fails since then is told; where nothing can fail, all that is new.
 fn is_told(report: &Report, finding: &Finding) -> bool {
-    let judged = report.gate.as_ref().and_then(|gate| gate.of(&finding.id));
-    judged.is_none_or(|judged| judged.seen != Some(Seen::Known))
+    let Some(gate) = report.gate.as_ref().filter(|gate| gate.baseline) else { return true };
+    gate.of(&finding.id).is_some_and(|judged| is_news(judged, gate.fail_on.is_some()))
+}
+
+/// Whether a finding is told where there is a baseline.
+pub(super) fn is_news(judged: &Judged, can_fail: bool) -> bool {
+    judged.verdict == GateVerdict::Fails || !can_fail && judged.seen != Some(Seen::Known)
 }
 
 fn since_baseline(report: &Report) -> String {
     let Some(gate) = report.gate.as_ref().filter(|gate| gate.baseline) else { return String::new() };
-    let known = gate.findings.values().filter(|judged| judged.seen == Some(Seen::Known)).count();
-    let mut text = format!("{known} known from the baseline, {} gone since\n", gate.gone.len());
+    let mut text = against_baseline(gate.findings.values(), gate.gone.len() as u64);
     for gone in gate.gone.iter().take(SHOWN) {
         let _ = writeln!(text, "gone     {}  {}", gone.rule, visible(&gone.title));
     }
     text
+}
+
+/// All findings against the baseline, in numbers.
+pub(super) fn against_baseline<'j>(judged: impl Iterator<Item = &'j Judged>, gone: u64) -> String {
+    let (mut fails, mut news, mut known) = (0_u64, 0_u64, 0_u64);
+    for judged in judged {
+        match (judged.verdict, judged.seen) {
+            (GateVerdict::Fails, _) => fails += 1,
+            (_, Some(Seen::Known)) => known += 1,
+            _ => news += 1,
+        }
+    }
+    format!("{fails} failing since the baseline, {news} other new, {known} known, {gone} gone\n")
 }
 
 fn line(report: &Report, finding: &Finding, colours: bool) -> String {

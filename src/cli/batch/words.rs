@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::analyze::{against_baseline, is_news};
 use super::state::{Finished, Outcome, Verdict};
 use crate::report::gate::Seen;
 use crate::report::index::{CaseVerdict, Entry, Found, Index};
@@ -33,9 +34,8 @@ pub(super) fn summary(index: &Index, folder: &str, colours: bool) -> String {
         let _ = writeln!(text, "… and {} more", lines.len().saturating_sub(SHOWN));
     }
     if has_baseline {
-        let known = index.cases.iter().flat_map(|case| &case.findings).filter(|found| seen(found) == Some(Seen::Known));
-        let gone: u64 = index.cases.iter().map(|case| case.gone).sum();
-        let _ = writeln!(text, "{} new, {} known from the baseline, {gone} gone since", lines.len(), known.count());
+        let judged = index.cases.iter().flat_map(|case| &case.findings).filter_map(|found| found.gate.as_ref());
+        text.push_str(&against_baseline(judged, index.cases.iter().map(|case| case.gone).sum()));
     }
     for case in index.cases.iter().filter(|case| case.verdict == CaseVerdict::Failed) {
         let why = case.messages.last().map_or("nothing was said", String::as_str);
@@ -47,7 +47,7 @@ pub(super) fn summary(index: &Index, folder: &str, colours: bool) -> String {
 }
 
 fn new_findings(index: &Index, colours: bool) -> Vec<String> {
-    let is_new = |found: &&Found| matches!(seen(found), Some(Seen::New | Seen::Worse));
+    let is_new = |found: &&Found| found.gate.as_ref().is_some_and(|gate| is_news(gate, index.fail_on.is_some()));
     let of_case = |case: &Entry| {
         let lines = case.findings.iter().filter(is_new).map(|found| line(case, found, colours));
         lines.collect::<Vec<_>>()

@@ -29,6 +29,9 @@ struct Row<'a> {
     /// Of the worst finding.
     sure: &'static str,
     more: usize,
+    counts: String,
+    /// Why there is no report; what was said on the way to one stands in `index.json`.
+    messages: &'a [String],
     /// What no finding says.
     open: Option<String>,
     packets: String,
@@ -72,7 +75,7 @@ pub(super) fn markdown(index: &Index) -> String {
         };
         let worst = row.worst.map(|worst| format!("{} {}", worst.rule, plain(&worst.title)));
         let worst = row.open.clone().or(worst);
-        let said = case.messages.first().map(|message| plain(message));
+        let said = row.messages.first().map(|message| plain(message));
         let (verdict, found) = (word(case.verdict), counts(case));
         let _ =
             writeln!(text, "| {} | {name} | {verdict} | {found} | {} |", case.rank, worst.or(said).unwrap_or_default());
@@ -117,8 +120,10 @@ fn row(case: &Entry) -> Row<'_> {
         word: word(case.verdict),
         link: analysed.then(|| format!("{}/report.html", link(&case.folder))),
         worst,
-        sure: worst.map_or("", |worst| confidence_word(worst.confidence)),
+        sure: worst.filter(|_| case.verdict != CaseVerdict::Undecided).map_or("", |w| confidence_word(w.confidence)),
         more: case.findings.len().saturating_sub(1),
+        counts: counts(case),
+        messages: if analysed { &[] } else { &case.messages },
         open: open(case),
         packets: count(case.read.packets),
         connections: count(case.read.connections),
