@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::diagnosis::{KernelVersion, Thresholds};
+use crate::language::Language;
 use crate::redact::Redactor;
 use crate::segment::{Filter, FilterError};
 use crate::snapshot::moment;
@@ -72,11 +73,16 @@ enum Command {
     Evidence(Evidence),
     /// Explain a rule or a topic.
     Explain {
+        #[command(flatten)]
+        speech: Speech,
         /// A rule's code (SYN001), its name (per-host-paws-drop) or a topic (time-wait); without it, all are listed.
         topic: Option<String>,
     },
     /// List all rules.
-    Rules,
+    Rules {
+        #[command(flatten)]
+        speech: Speech,
+    },
     /// Print completions for a shell.
     Completions(shell::Completions),
     /// Print the manual page of the program or of a command.
@@ -151,6 +157,16 @@ struct Analyze {
     color: Color,
     #[command(flatten)]
     each: batch::Each,
+    #[command(flatten)]
+    speech: Speech,
+}
+
+/// What the words are written in; codes, names, columns, commands and filters are the same in every language.
+#[derive(Args, Clone, Copy, Debug)]
+struct Speech {
+    /// The language of findings, reports and explanations.
+    #[arg(long, default_value = "en", value_name = "LANGUAGE")]
+    lang: Language,
 }
 
 /// What of the inputs the report may tell.
@@ -238,6 +254,19 @@ enum DigestKind {
     Sha256,
 }
 
+impl ValueEnum for Language {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::En, Self::Zh]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.code()).help(match self {
+            Self::En => "English",
+            Self::Zh => "Simplified Chinese (简体中文)",
+        }))
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -285,8 +314,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Connections(options) => connections::run(&options),
         Command::Syns(options) => connections::syns(&options),
         Command::Evidence(options) => evidence::run(&options),
-        Command::Explain { topic } => explain::explain(topic.as_deref()),
-        Command::Rules => explain::rules(),
+        Command::Explain { topic, speech } => explain::explain(topic.as_deref(), speech.lang),
+        Command::Rules { speech } => explain::rules(speech.lang),
         Command::Completions(options) => shell::completions(&options),
         Command::Man(options) => shell::man(&options),
     };

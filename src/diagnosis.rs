@@ -76,6 +76,7 @@ use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
 use crate::evidence::pairs::{HostPair, PairIndex, Which};
 use crate::evidence::sight::Sight;
+use crate::language::{Language, Pages, Speak, Text, pages};
 use crate::time::{Span, Time};
 
 /// A piece of knowledge.
@@ -86,7 +87,7 @@ pub struct Rule {
     /// Says what is wrong.
     pub name: &'static str,
     /// Markdown with fixed headings; `lastack explain` prints it.
-    pub explanation: &'static str,
+    pub explanation: Pages,
     /// Weighs the evidence.
     pub judge: fn(&Case<'_>) -> Verdict,
 }
@@ -122,6 +123,8 @@ impl Thresholds {
     }
 }
 
+crate::language::values!(KernelVersion);
+
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)
@@ -141,6 +144,8 @@ pub struct Case<'a> {
     pub evidence: &'a Evidence,
     /// What the engineer set.
     pub thresholds: &'a Thresholds,
+    /// What its findings are written in.
+    pub language: Language,
     services: OnceLock<Vec<Service>>,
     suspects: OnceLock<Suspects>,
     links: OnceLock<Links>,
@@ -223,17 +228,17 @@ pub static RULES: &[&Rule] = &[
 ];
 
 /// Topics that `lastack explain` knows beside the rules.
-pub static TOPICS: [(&str, &str); 10] = [
-    ("time-wait", include_str!("diagnosis/topics/time-wait.md")),
-    ("close-wait", include_str!("diagnosis/topics/close-wait.md")),
-    ("2msl", include_str!("diagnosis/topics/2msl.md")),
-    ("paws", include_str!("diagnosis/topics/paws.md")),
-    ("tw-recycle", include_str!("diagnosis/topics/tw-recycle.md")),
-    ("tw-reuse", include_str!("diagnosis/topics/tw-reuse.md")),
-    ("snat", include_str!("diagnosis/topics/snat.md")),
-    ("listen-queue", include_str!("diagnosis/topics/listen-queue.md")),
-    ("ephemeral-ports", include_str!("diagnosis/topics/ephemeral-ports.md")),
-    ("host-stall", include_str!("diagnosis/topics/host-stall.md")),
+pub static TOPICS: [(&str, Pages); 10] = [
+    ("time-wait", pages!("diagnosis/topics/time-wait")),
+    ("close-wait", pages!("diagnosis/topics/close-wait")),
+    ("2msl", pages!("diagnosis/topics/2msl")),
+    ("paws", pages!("diagnosis/topics/paws")),
+    ("tw-recycle", pages!("diagnosis/topics/tw-recycle")),
+    ("tw-reuse", pages!("diagnosis/topics/tw-reuse")),
+    ("snat", pages!("diagnosis/topics/snat")),
+    ("listen-queue", pages!("diagnosis/topics/listen-queue")),
+    ("ephemeral-ports", pages!("diagnosis/topics/ephemeral-ports")),
+    ("host-stall", pages!("diagnosis/topics/host-stall")),
 ];
 
 /// Exhibits that a finding shows; it says how many there are.
@@ -246,6 +251,7 @@ impl<'a> Case<'a> {
         Self {
             evidence,
             thresholds,
+            language: Language::default(),
             services: OnceLock::new(),
             suspects: OnceLock::new(),
             links: OnceLock::new(),
@@ -258,6 +264,13 @@ impl<'a> Case<'a> {
             addresses: OnceLock::new(),
             joins: OnceLock::new(),
         }
+    }
+
+    /// The same, with findings in another language.
+    #[must_use]
+    pub fn in_language(mut self, language: Language) -> Self {
+        self.language = language;
+        self
     }
 
     /// Capture points on one way, and where SYNs were lost between them.
@@ -365,7 +378,7 @@ impl<'a> Case<'a> {
 
     /// A packet as an exhibit; its frame is counted from 0 at its capture point.
     #[must_use]
-    pub fn exhibit(&self, point: u16, frame: u64, at: Time, text: String) -> Exhibit {
+    pub fn exhibit(&self, point: u16, frame: u64, at: Time, text: Text) -> Exhibit {
         let (input, frame) = self.evidence.locate(point, frame);
         Exhibit { input: format!("i{}", input + 1), frame: Some(frame), line: None, time: Some(at), text }
     }
@@ -398,15 +411,23 @@ pub fn run_all(case: &Case<'_>) -> Verdict {
         finding.id = format!("{}-{number}", finding.rule);
         finding.fingerprint = fingerprint::of(case.evidence, finding);
     }
+    all.speak(case.language);
     all
+}
+
+impl Speak for Verdict {
+    fn speak(&mut self, language: Language) {
+        self.found.speak(language);
+        self.not_judged.speak(language);
+    }
 }
 
 impl Rule {
     /// The sentence under the title of its explanation.
     #[must_use]
-    pub fn says(&self) -> String {
-        let paragraph =
-            self.explanation.lines().skip(1).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    pub fn says(&self, language: Language) -> String {
+        let lines = self.explanation.spoken(language).lines();
+        let paragraph = lines.skip(1).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
         paragraph.collect::<Vec<_>>().join(" ")
     }
 
@@ -419,8 +440,8 @@ impl Rule {
             name: self.name,
             severity,
             confidence,
-            title: String::new(),
-            summary: String::new(),
+            title: Text::default(),
+            summary: Text::default(),
             point: point.map(|point| format!("p{}", point + 1)),
             first_time: None,
             last_time: None,

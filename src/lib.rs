@@ -40,6 +40,7 @@ pub mod error;
 pub mod evidence;
 pub mod ingest;
 pub mod input;
+pub mod language;
 pub mod redact;
 pub mod report;
 pub mod segment;

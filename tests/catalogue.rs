@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lastack::diagnosis::{RULES, Rule, TOPICS};
+use lastack::language::{Language, Pages};
 use support::expected;
 
 /// The parts of an explanation, in this order.
@@ -48,7 +49,7 @@ fn names_are_kebab_case() {
 
 #[test]
 fn explanations_have_their_title_and_headings_in_order() {
-    for Rule { code, name, explanation, .. } in RULES {
+    for Rule { code, name, explanation: Pages { en: explanation, .. }, .. } in RULES {
         assert_eq!(explanation.lines().next(), Some(format!("# {code} {name}").as_str()), "title of {code}");
         assert_eq!(headings(explanation), HEADINGS, "headings of {code}");
         assert!(sections(explanation).all(|section| section.lines().skip(1).any(|line| !line.trim().is_empty())));
@@ -58,15 +59,17 @@ fn explanations_have_their_title_and_headings_in_order() {
 #[test]
 fn a_rule_says_in_a_sentence_what_it_means() {
     for rule in RULES {
-        let says = rule.says();
+        let says = rule.says(Language::En);
         assert!(says.ends_with('.') && says.len() < 400, "{}: {says:?}", rule.code);
+        let says = rule.says(Language::Zh);
+        assert!(says.ends_with('。') && says.chars().count() < 200, "{}: {says:?}", rule.code);
     }
 }
 
 #[test]
 fn topics_have_titles_and_are_no_codes() {
     for (topic, page) in TOPICS {
-        assert!(page.starts_with("# "), "{topic} has no title");
+        assert!(page.en.starts_with("# ") && page.zh.starts_with("# "), "{topic} has no title");
         assert!(RULES.iter().all(|rule| rule.code != topic), "{topic} is a rule's code as well");
     }
 }
@@ -85,7 +88,7 @@ fn every_rule_has_a_positive_and_a_lookalike() {
 #[test]
 fn rules_and_topics_that_explanations_name_exist_or_will() {
     // A code stands for ever, also of a rule that is still to come; what must not happen is a wrong name behind it.
-    for Rule { code, explanation, .. } in RULES {
+    for Rule { code, explanation: Pages { en: explanation, .. }, .. } in RULES {
         for other in RULES {
             for (at, _) in explanation.match_indices(&format!("{} ", other.code)) {
                 let word = explanation[at + other.code.len() + 1..].split([' ', '\n', ',', '.', ':', ')']).next();
@@ -98,15 +101,60 @@ fn rules_and_topics_that_explanations_name_exist_or_will() {
 
 #[test]
 fn the_published_catalogue_is_this_one() {
-    let mut page = String::from("# Rules\n\nWhat `lastack explain` prints, one rule after the other.\n\n");
+    let head = "# Rules\n\nWhat `lastack explain` prints, one rule after the other.\n\n";
+    publish(Path::new("reports/RULES.md"), head, Language::En, ": ");
+    let head = "# 规则\n\n即 `lastack explain --lang zh` 打印的内容，逐条列出。\n\n";
+    publish(Path::new("reports/RULES.zh.md"), head, Language::Zh, "：");
+}
+
+#[test]
+fn pages_have_the_same_shape_in_every_language() {
+    let rules = RULES.iter().map(|rule| (rule.code, &rule.explanation));
+    for (name, Pages { en, zh }) in rules.chain(TOPICS.iter().map(|(name, pages)| (*name, pages))) {
+        assert_eq!(levels(en), levels(zh), "levels of the headings of {name}");
+        assert_eq!(code_blocks(en), code_blocks(zh), "code blocks of {name}");
+        assert!(zh.lines().skip(1).any(|line| line.chars().any(is_chinese)), "{name} is not translated");
+    }
+    for Rule { explanation: Pages { en, zh }, .. } in RULES {
+        assert_eq!(en.lines().next(), zh.lines().next(), "code and name");
+    }
+}
+
+fn publish(path: &Path, head: &str, language: Language, colon: &str) {
+    let mut page = String::from(head);
     for rule in RULES {
-        page += &format!("- [{} {}](#{}): {}\n", rule.code, rule.name, anchor(rule), rule.says());
+        page += &format!("- [{} {}](#{}){colon}{}\n", rule.code, rule.name, anchor(rule), rule.says(language));
     }
     for rule in RULES {
         page += "\n";
-        page += &lower(rule.explanation);
+        page += &lower(rule.explanation.spoken(language));
     }
-    expected::check(Path::new("reports/RULES.md"), page.as_bytes());
+    expected::check(path, page.as_bytes());
+}
+
+/// How deep each heading is.
+fn levels(page: &str) -> Vec<usize> {
+    let lowered = lower(page);
+    let mut code = false;
+    let lines = lowered.lines().filter(|line| {
+        code ^= line.starts_with("```");
+        !code && line.starts_with('#')
+    });
+    lines.map(|line| line.bytes().take_while(|byte| *byte == b'#').count()).collect()
+}
+
+/// What stands between the marks of code; comments in it may be translated.
+fn code_blocks(page: &str) -> Vec<String> {
+    let command = |line: &str| line.split(" #").next().unwrap().trim_end().to_owned();
+    page.split("```")
+        .skip(1)
+        .step_by(2)
+        .map(|block| block.lines().map(command).collect::<Vec<_>>().join("\n"))
+        .collect()
+}
+
+const fn is_chinese(c: char) -> bool {
+    matches!(c, '\u{4e00}'..='\u{9fff}')
 }
 
 /// The anchor that readers of Markdown make of a rule's heading.

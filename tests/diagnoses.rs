@@ -74,8 +74,11 @@ fn sound(script: &Path, finding: &Finding, packets: u64) {
         assert!(exhibit.frame.is_none_or(|frame| (1..=packets).contains(&frame)), "{name}: frame {:?}", exhibit.frame);
         assert!(!exhibit.text.is_empty(), "{name}: an exhibit without words");
     }
-    for (what, text) in [("title", &finding.title), ("summary", &finding.summary), ("filter", &finding.display_filter)]
-    {
+    for (what, text) in [
+        ("title", finding.title.as_str()),
+        ("summary", finding.summary.as_str()),
+        ("filter", finding.display_filter.as_str()),
+    ] {
         assert!(!text.is_empty(), "{name} has no {what}");
     }
     assert!(!finding.advice.is_empty(), "{name} has no advice");

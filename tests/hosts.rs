@@ -47,7 +47,7 @@ fn why_not_judged(evidence: &Evidence, rule: &str) -> String {
     let verdict = verdict(evidence);
     assert!(verdict.found.iter().all(|finding| finding.rule != rule), "{rule} is found");
     let open: Vec<String> =
-        verdict.not_judged.into_iter().filter(|open| open.rule == rule).map(|open| open.because).collect();
+        verdict.not_judged.into_iter().filter(|open| open.rule == rule).map(|open| open.because.to_string()).collect();
     open.join("\n")
 }
 

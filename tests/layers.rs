@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module may use those on its left. `lib` and `main` tie them together and use what they like.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "time",
     "error",
+    "language",
     "input",
     "capture",
     "segment",

@@ -154,7 +154,7 @@ fn told(files: &[(&str, String)], target: &str) -> String {
     }
     let found = stalls(&[folder.path()]);
     let about = found.into_iter().find(|finding| finding.subject.server_ip == target.parse().ok());
-    about.unwrap_or_else(|| panic!("nothing about {target}")).summary
+    about.unwrap_or_else(|| panic!("nothing about {target}")).summary.to_string()
 }
 
 const STALLS: [(i64, i64); 2] = [(50, 59), (120, 128)];

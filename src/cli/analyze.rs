@@ -37,7 +37,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
         return Ok(status);
     }
     let thresholds = options.thresholds(&held.config, redactor.as_ref());
-    let case = Case::new(&evidence, &thresholds);
+    let case = Case::new(&evidence, &thresholds).in_language(options.speech.lang);
     let charts = formats.iter().any(|format| format.charts);
     let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
     let again = |wanted: &[Wanted]| ingest::look_again(&given.sources, &evidence.inputs, wanted, replace);

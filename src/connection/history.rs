@@ -64,6 +64,8 @@ impl History {
     }
 }
 
+crate::language::values!(History);
+
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for place in 0..self.len() {

@@ -5,6 +5,7 @@
 //! net/ipv4/tcp_minisocks.c, `tcp_send_active_reset()` and `tcp_v4_send_reset()` of Linux.
 
 use super::{Connection, Side, Tracked};
+use crate::language::words;
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::{Span, Time};
 
@@ -183,14 +184,14 @@ impl ResetCause {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::LingerZero => "closed with SO_LINGER 0, or with acknowledged data unread",
-            Self::UnreadData => "closed with data unread",
-            Self::DataAfterClose => "data came after the close",
-            Self::FinAfterClose => "the peer's FIN found no socket any more",
-            Self::KeepAlive => "keep-alive probes went unanswered",
-            Self::ZeroWindow => "gave up on a zero window",
-            Self::Middlebox => "sent by a device on the way (TTL differs)",
-            Self::NoSocket => "the sender no longer knew the connection",
+            Self::LingerZero => words!("closed with SO_LINGER 0, or with acknowledged data unread"),
+            Self::UnreadData => words!("closed with data unread"),
+            Self::DataAfterClose => words!("data came after the close"),
+            Self::FinAfterClose => words!("the peer's FIN found no socket any more"),
+            Self::KeepAlive => words!("keep-alive probes went unanswered"),
+            Self::ZeroWindow => words!("gave up on a zero window"),
+            Self::Middlebox => words!("sent by a device on the way (TTL differs)"),
+            Self::NoSocket => words!("the sender no longer knew the connection"),
         }
     }
 }
@@ -200,9 +201,9 @@ impl LateKind {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Fin => "repeated FIN",
-            Self::Data => "late data",
-            Self::Syn => "old SYN",
+            Self::Fin => words!("repeated FIN"),
+            Self::Data => words!("late data"),
+            Self::Syn => words!("old SYN"),
             Self::Rst => "RST",
         }
     }
@@ -213,9 +214,9 @@ impl LateAnswer {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::None => "nothing",
-            Self::Ack => "an ACK",
-            Self::Rst => "a RST",
+            Self::None => words!("nothing"),
+            Self::Ack => words!("an ACK"),
+            Self::Rst => words!("a RST"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::record::{More, Record, State};
 use super::{History, Side, SynFate, Tracked};
+use crate::language::words;
 use crate::segment::{Labels, SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
 
@@ -26,6 +27,8 @@ pub struct Socket {
     /// Port.
     pub port: u16,
 }
+
+crate::language::values!(Socket);
 
 impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,10 +205,10 @@ impl Who {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
-            Self::Client => "client",
-            Self::Server => "server",
-            Self::Both => "both",
+            Self::None => words!("none"),
+            Self::Client => words!("client"),
+            Self::Server => words!("server"),
+            Self::Both => words!("both"),
         }
     }
 

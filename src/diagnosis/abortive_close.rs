@@ -5,13 +5,13 @@
 
 use hashbrown::HashMap;
 
-use super::finding::plural;
 use super::group::{Group, groups};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Close, Connection, Reset, ResetCause, Side, Who};
+use crate::language::{Joint, Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "RST001", name: "abortive-close", explanation: include_str!("abortive_close.md"), judge };
+    Rule { code: "RST001", name: "abortive-close", explanation: pages!("abortive_close"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let aborted = groups(case, |connection| {
@@ -49,13 +49,21 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
         .filter(|(_, count)| *count > 0)
         .collect();
     let mut finding = group.finding(&RULE, Severity::Info, Confidence::High);
-    finding.title = format!("{} between {client} and {server} ended by RST", plural(total, "connection"));
-    let why: Vec<String> = causes.iter().map(|(cause, count)| format!("{count}: {}", cause.words())).collect();
-    finding.summary = format!(
-        "{} by the client, {} by the server; {after_fin} after a FIN had been sent. By the shape of the RST and what went before: {}. {lossy} lost data that was not acknowledged or came after the close. A RST throws away data that was not read or not sent yet, and leaves no TIME-WAIT.",
-        by(Who::Client),
-        by(Who::Server),
-        if why.is_empty() { "not told".to_owned() } else { why.join("; ") },
+    finding.title = say!(
+        "{connections} between {client} and {server} ended by RST",
+        connections = plural(total, "connection"),
+        client,
+        server
+    );
+    let why: Vec<Text> =
+        causes.iter().map(|(cause, count)| say!("{count}: {cause}", count, cause = Text::of(cause.words()))).collect();
+    finding.summary = say!(
+        "{by} by the client, {by_2} by the server; {after_fin} after a FIN had been sent. By the shape of the RST and what went before: {why}. {lossy} lost data that was not acknowledged or came after the close. A RST throws away data that was not read or not sent yet, and leaves no TIME-WAIT.",
+        by = by(Who::Client),
+        by_2 = by(Who::Server),
+        after_fin,
+        why = if why.is_empty() { say!("not told") } else { Text::joined(Joint::Semicolons, why) },
+        lossy
     );
     finding.metric("connections", number(total));
     finding.metric("by_client", number(by(Who::Client)));
@@ -69,15 +77,19 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
     finding.tables.push(table(group, &causes, of));
     let exhibits = group.picked.iter().map(|(connection, ())| {
         let (frame, at) = of(connection).map_or(connection.last(), |reset| (reset.frame, reset.at));
-        let text = format!(
-            "{} to {}, history {}: reset by the {}{}",
-            connection.client(),
-            connection.server(),
-            connection.history(),
-            connection.reset_by().name(),
-            of(connection)
-                .map(|reset| format!(" {} after the packet before: {}", reset.idle, reset.cause.words()))
-                .unwrap_or_default(),
+        let text = say!(
+            "{client} to {server}, history {history}: reset by the {reset_by}{words}",
+            client = connection.client(),
+            server = connection.server(),
+            history = connection.history(),
+            reset_by = Text::of(connection.reset_by().name()),
+            words = of(connection)
+                .map(|reset| say!(
+                    " {idle} after the packet before: {words}",
+                    idle = reset.idle,
+                    words = Text::of(reset.cause.words())
+                ))
+                .unwrap_or_default()
         );
         case.exhibit(group.point, frame, at, text)
     });
@@ -104,7 +116,7 @@ fn table<'a>(
             group.count(|connection, ()| of(connection).is_some_and(|reset| reset.cause == *cause && which(reset)))
         };
         vec![
-            Cell::Text(cause.words().to_owned()),
+            Cell::Text(Text::of(cause.words())),
             Cell::Count(*count),
             Cell::Count(with(&|reset| reset.by == Side::Client)),
             Cell::Count(with(&|reset| reset.by == Side::Server)),
@@ -112,8 +124,8 @@ fn table<'a>(
         ]
     };
     Table {
-        title: "Why they were reset".to_owned(),
-        columns: ["cause", "connections", "by the client", "by the server", "data lost"].map(str::to_owned).to_vec(),
+        title: say!("Why they were reset"),
+        columns: words!("cause", "connections", "by the client", "by the server", "data lost").map(Text::of).to_vec(),
         rows: causes.iter().map(row).collect(),
     }
 }
@@ -121,15 +133,15 @@ fn table<'a>(
 fn advise(finding: &mut Finding, causes: &[(ResetCause, u64)]) {
     for (cause, _) in causes {
         finding.advise(match cause {
-            ResetCause::LingerZero => "SO_LINGER 0, or close() with data unread: if it is meant to avoid TIME-WAIT, it throws data and protection away; nstat TcpExtTCPAbortOnData and TCPAbortOnClose tell the two apart.",
-            ResetCause::UnreadData => "The application closed with data unread: let it read to the end of file, or shutdown(SHUT_WR) first.",
-            ResetCause::DataAfterClose => "One end closed while the other still sent: agree on who ends the conversation, or read until end of file before close().",
-            ResetCause::FinAfterClose => "The peer closed after the closer's FIN-WAIT-2 had ended: see tcp_fin_timeout (FW002) and the TIME-WAIT limit (TW002).",
-            ResetCause::KeepAlive => "The peer of a keep-alive vanished or was cut off: look at the path, and at what went on there before.",
-            ResetCause::ZeroWindow => "The reader stopped reading: find out why its application hangs.",
-            ResetCause::Middlebox => "A firewall, NAT or balancer sent the RST: look at its idle time-out and keep connections alive below that; record at both ends to prove it.",
-            ResetCause::NoSocket => "The sender had no such connection: it was restarted, moved to another host, or had ended it unseen; after long idle times look at time-outs on the way.",
+            ResetCause::LingerZero => say!("SO_LINGER 0, or close() with data unread: if it is meant to avoid TIME-WAIT, it throws data and protection away; nstat TcpExtTCPAbortOnData and TCPAbortOnClose tell the two apart."),
+            ResetCause::UnreadData => say!("The application closed with data unread: let it read to the end of file, or shutdown(SHUT_WR) first."),
+            ResetCause::DataAfterClose => say!("One end closed while the other still sent: agree on who ends the conversation, or read until end of file before close()."),
+            ResetCause::FinAfterClose => say!("The peer closed after the closer's FIN-WAIT-2 had ended: see tcp_fin_timeout (FW002) and the TIME-WAIT limit (TW002)."),
+            ResetCause::KeepAlive => say!("The peer of a keep-alive vanished or was cut off: look at the path, and at what went on there before."),
+            ResetCause::ZeroWindow => say!("The reader stopped reading: find out why its application hangs."),
+            ResetCause::Middlebox => say!("A firewall, NAT or balancer sent the RST: look at its idle time-out and keep connections alive below that; record at both ends to prove it."),
+            ResetCause::NoSocket => say!("The sender had no such connection: it was restarted, moved to another host, or had ended it unseen; after long idle times look at time-outs on the way."),
         });
     }
-    finding.advise_when("to confirm", "nstat -az TcpOutRsts TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout on the end that sent it");
+    finding.advise_when(say!("to confirm"), say!("nstat -az TcpOutRsts TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout on the end that sent it"));
 }

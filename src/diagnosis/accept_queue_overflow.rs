@@ -5,18 +5,14 @@
 
 mod claimed;
 
-use super::finding::plural;
 use super::host_facts::HostFacts;
 use super::weigh::overflow::Overflow;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Joint, Text, pages, plural, say};
 
-pub(super) static RULE: Rule = Rule {
-    code: "SYN002",
-    name: "accept-queue-overflow",
-    explanation: include_str!("accept_queue_overflow.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "SYN002", name: "accept-queue-overflow", explanation: pages!("accept_queue_overflow"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let found = case.services().iter().filter_map(|service| Some(finding(case, service, service.overflow.as_ref()?)));
@@ -33,14 +29,14 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
     let mut finding = service.finding(&RULE, Severity::Critical, confidence);
     // The queue is that of all clients, and what it did to the others is counted.
     finding.selector.subject.client_ip = None;
-    finding.title = format!(
-        "{} drops SYNs of {} because a listen queue is full: {} unanswered, {} failed",
-        service.server,
-        service.client,
-        plural(dropped, "SYN"),
-        plural(failed, "attempt"),
+    finding.title = say!(
+        "{server} drops SYNs of {client} because a listen queue is full: {syns} unanswered, {attempts} failed",
+        server = service.server,
+        client = service.client,
+        syns = plural(dropped, "SYN"),
+        attempts = plural(failed, "attempt")
     );
-    finding.summary = format!("{}{}", signs(overflow), service.slow_sentence());
+    finding.summary = signs(overflow).then(service.slow_sentence());
     service.common_metrics(&mut finding, failed, dropped);
     finding.metric("handshakes_ignored", number(overflow.ignored));
     finding.metric("handshakes_reset", number(overflow.aborted));
@@ -48,17 +44,17 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
     finding.exhibit_all(service.exhibits(
         case,
         |cause| matches!(cause, Cause::Overflow),
-        "while the listen queue was full",
+        say!("while the listen queue was full"),
     ));
     service.place(case, &mut finding);
     if let Some(host) = HostFacts::of(case, service) {
         finding.confidence = host.weigh_queues(&mut finding, service).confidence(finding.confidence);
     }
     service.rule_out_paws(&mut finding);
-    finding.rule_out("a filter (SYN003)", "a filter does not touch handshakes that it let through".to_owned());
-    finding.advise_when("on the server", "`ss -lnt`: Recv-Q above Send-Q on the LISTEN row means that the application accepts too slowly; find out why before making the queue longer");
-    finding.advise_when("to confirm", "`nstat -az TcpExtListenOverflows TcpExtListenDrops TcpExtTCPReqQFullDrop` twice: they grow while SYNs are dropped, PAWSPassive does not");
-    finding.advise("A longer queue needs both the application's backlog and `net.core.somaxconn`; for the request queue `net.ipv4.tcp_max_syn_backlog`, and `net.ipv4.tcp_syncookies=1`.");
+    finding.rule_out(say!("a filter (SYN003)"), say!("a filter does not touch handshakes that it let through"));
+    finding.advise_when(say!("on the server"), say!("`ss -lnt`: Recv-Q above Send-Q on the LISTEN row means that the application accepts too slowly; find out why before making the queue longer"));
+    finding.advise_when(say!("to confirm"), say!("`nstat -az TcpExtListenOverflows TcpExtListenDrops TcpExtTCPReqQFullDrop` twice: they grow while SYNs are dropped, PAWSPassive does not"));
+    finding.advise(say!("A longer queue needs both the application's backlog and `net.core.somaxconn`; for the request queue `net.ipv4.tcp_max_syn_backlog`, and `net.ipv4.tcp_syncookies=1`."));
     finding.references =
         ["Linux net/ipv4/tcp_input.c: tcp_conn_request()", "Linux net/ipv4/tcp_ipv4.c: tcp_v4_syn_recv_sock()"]
             .map(str::to_owned)
@@ -66,26 +62,29 @@ fn finding(case: &Case<'_>, service: &Service, overflow: &Overflow) -> Finding {
     finding
 }
 
-fn signs(overflow: &Overflow) -> String {
+fn signs(overflow: &Overflow) -> Text {
     let mut signs = Vec::new();
     if overflow.ignored > 0 {
-        signs.push(format!(
-            "{} ended the handshake or sent data and the server went on as if it had not",
-            plural(overflow.ignored, "client")
+        signs.push(say!(
+            "{clients} ended the handshake or sent data and the server went on as if it had not",
+            clients = plural(overflow.ignored, "client")
         ));
     }
     if overflow.aborted > 0 {
-        signs.push(format!("{} reset right after the handshake", plural(overflow.aborted, "connection")));
-    }
-    if overflow.unserved > 0 {
-        signs.push(format!(
-            "{} acknowledged by the kernel and served by no application",
-            plural(overflow.unserved, "connection")
+        signs.push(say!(
+            "{connections} reset right after the handshake",
+            connections = plural(overflow.aborted, "connection")
         ));
     }
-    format!(
-        "While SYNs went unanswered, {}, out of {} that opened. SYNs of every client clock are hit, and retries get in when the queue drains.",
-        signs.join(", "),
-        plural(overflow.opened, "connection")
+    if overflow.unserved > 0 {
+        signs.push(say!(
+            "{connections} acknowledged by the kernel and served by no application",
+            connections = plural(overflow.unserved, "connection")
+        ));
+    }
+    say!(
+        "While SYNs went unanswered, {signs}, out of {connections} that opened. SYNs of every client clock are hit, and retries get in when the queue drains.",
+        signs = Text::joined(Joint::Commas, signs),
+        connections = plural(overflow.opened, "connection")
     )
 }

@@ -2,16 +2,12 @@
 //!
 //! RFC 9293 section 3.4: an acknowledgment says that everything before its number was received.
 
-use super::finding::plural;
 use super::limits::{RECORD, at_point, cannot_be_told, captures, ends, exhibits};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, plural, say};
 
-pub(super) static RULE: Rule = Rule {
-    code: "CAP003",
-    name: "capture-dropped-packets",
-    explanation: include_str!("capture_dropped_packets.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "CAP003", name: "capture-dropped-packets", explanation: pages!("capture_dropped_packets"), judge };
 
 /// Connections that miss something below which it may be anything: a stray acknowledgment, an odd stack.
 const FEWEST: u64 = 3;
@@ -34,20 +30,20 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
         if sure { (Severity::Warning, Confidence::High) } else { (Severity::Info, Confidence::Medium) };
     let mut finding = at_point(&RULE, severity, confidence, point);
     finding.title = if counted > 0 {
-        format!("the recording program says that it dropped {}", plural(counted, "packet"))
+        say!("the recording program says that it dropped {packets}", packets = plural(counted, "packet"))
     } else {
-        format!("packets that were on the wire are missing in {}", plural(affected, "connection"))
+        say!("packets that were on the wire are missing in {connections}", connections = plural(affected, "connection"))
     };
-    finding.summary = format!(
-        "{} The peer acknowledged {} in {} that were never captured, and {} went on after a SYN-ACK that is not here: these packets passed the capture point unseen. An unanswered SYN whose attempt went on counts as answered.",
-        if counted > 0 {
-            format!("The file's own statistics count {}.", plural(counted, "dropped packet"))
+    finding.summary = say!(
+        "{say} The peer acknowledged {octets} in {holes} that were never captured, and {connections} went on after a SYN-ACK that is not here: these packets passed the capture point unseen. An unanswered SYN whose attempt went on counts as answered.",
+        say = if counted > 0 {
+            say!("The file's own statistics count {packets}.", packets = plural(counted, "dropped packet"))
         } else {
-            "The file has no counter of drops, or it stands at 0.".to_owned()
+            say!("The file has no counter of drops, or it stands at 0.")
         },
-        plural(sight.octets, "octet"),
-        plural(sight.holes, "hole"),
-        plural(sight.unseen_answers.count, "connection"),
+        octets = plural(sight.octets, "octet"),
+        holes = plural(sight.holes, "hole"),
+        connections = plural(sight.unseen_answers.count, "connection")
     );
     finding.metric("dropped_counted", number(counted));
     finding.metric("connections", number(affected));
@@ -56,13 +52,13 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
     finding.metric("syn_acks_unseen", number(sight.unseen_answers.count));
     let mut shown: Vec<Exhibit> = Vec::new();
     shown.extend(exhibits(case, point, &sight.unseen_answers, |c| {
-        format!("{}: goes on after a SYN-ACK that was not captured", ends(c))
+        say!("{c}: goes on after a SYN-ACK that was not captured", c = ends(c))
     }));
     shown.extend(exhibits(case, point, &sight.with_holes, |c| {
-        format!("{}: octets before this segment were acknowledged and never captured", ends(c))
+        say!("{c}: octets before this segment were acknowledged and never captured", c = ends(c))
     }));
     shown.extend(exhibits(case, point, &sight.tails, |c| {
-        format!("{}: more was acknowledged than was captured", ends(c))
+        say!("{c}: more was acknowledged than was captured", c = ends(c))
     }));
     if shown.is_empty() {
         let counting =
@@ -71,7 +67,11 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
             one.exhibit(
                 one.capture.frames.packets.checked_sub(1),
                 None,
-                format!("statistics of {}: {} dropped", one.name, one.capture.frames.dropped_total()),
+                say!(
+                    "statistics of {one}: {dropped_total} dropped",
+                    one = one.name,
+                    dropped_total = one.capture.frames.dropped_total()
+                ),
             )
         }));
     }
@@ -79,20 +79,25 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
     finding.exhibit_all(shown);
     finding.exhibits_total = finding.exhibits_total.max(affected);
     finding.rule_out(
-        "loss on the network (SYN004)",
-        "what the network loses is sent again, and not acknowledged before that",
+        say!("loss on the network (SYN004)"),
+        say!("what the network loses is sent again, and not acknowledged before that"),
     );
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN002 SYN003 SYN004 SYN009", "whether a SYN without answer had one: single answers may be missing here"),
-            ("CW001 FW001 FW002", "whether a FIN or its ACK that is missing was sent"),
-            ("SYN001", "whether a close that was not captured taught the server"),
+            (
+                Text::value("SYN002 SYN003 SYN004 SYN009"),
+                say!("whether a SYN without answer had one: single answers may be missing here"),
+            ),
+            (Text::value("CW001 FW001 FW002"), say!("whether a FIN or its ACK that is missing was sent")),
+            (Text::value("SYN001"), say!("whether a close that was not captured taught the server")),
         ],
     );
-    finding.advise(format!("Record less, with a larger buffer, to a fast local disk: `{RECORD}`"));
-    finding
-        .advise_when("with a mirror port", "read the output drops of that port on the switch: nobody else counts them");
+    finding.advise(say!("Record less, with a larger buffer, to a fast local disk: `{record}`", record = RECORD));
+    finding.advise_when(
+        say!("with a mirror port"),
+        say!("read the output drops of that port on the switch: nobody else counts them"),
+    );
     finding.references =
         vec!["tcpdump(8) -B".to_owned(), "pcap_stats(3PCAP)".to_owned(), "RFC 9293 section 3.4".to_owned()];
     Some(finding)

@@ -3,15 +3,14 @@
 //! Silence alone is no fault: only connections that go on behind the gap with numbers that have moved on meanwhile
 //! prove that packets were missed.
 
-use super::finding::plural;
 use super::limits::{One, cannot_be_told, captures, ends};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Unseen;
+use crate::language::{Text, pages, plural, say};
 use crate::segment::Leap;
 use crate::time::Span;
 
-pub(super) static RULE: Rule =
-    Rule { code: "CAP006", name: "capture-gap", explanation: include_str!("capture_gap.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "CAP006", name: "capture-gap", explanation: pages!("capture_gap"), judge };
 
 /// A shorter gap is seldom worth a word.
 const SHORTEST: Span = Span::from_secs(10);
@@ -68,54 +67,70 @@ fn finding(case: &Case<'_>, one: One<'_>, gap: Leap) -> Finding {
     let (severity, confidence) =
         if missed > 0 { (Severity::Warning, Confidence::High) } else { (Severity::Info, Confidence::Low) };
     let mut finding = one.finding(&RULE, severity, confidence);
-    finding.title = format!("{} holds no packet for {}", one.name, gap.span());
-    finding.summary = format!(
-        "From {} to {} nothing was captured, far longer than any other pause. {}",
-        gap.from,
-        gap.until,
-        match (missed, goes_on) {
-            (0, 0) => "No connection goes on behind it, so that nobody can tell silence from a recording that stopped, or from a clock that was set forward.".to_owned(),
-            (0, goes_on) => format!("{} behind it where it was: nothing of them was missed, and most likely nothing was sent.", plural_goes_on(goes_on)),
-            (missed, _) => format!("{} behind it with later numbers, and the octets between were acknowledged: packets were missed.", plural_goes_on(missed)),
+    finding.title = say!("{one} holds no packet for {span}", one = one.name, span = gap.span());
+    finding.summary = say!(
+        "From {gap} to {until} nothing was captured, far longer than any other pause. {missed}",
+        gap = gap.from,
+        until = gap.until,
+        missed = match (missed, goes_on) {
+            (0, 0) => say!(
+                "No connection goes on behind it, so that nobody can tell silence from a recording that stopped, or from a clock that was set forward."
+            ),
+            (0, goes_on) => say!(
+                "{goes_on} behind it where it was: nothing of them was missed, and most likely nothing was sent.",
+                goes_on = plural_goes_on(goes_on)
+            ),
+            (missed, _) => say!(
+                "{missed} behind it with later numbers, and the octets between were acknowledged: packets were missed.",
+                missed = plural_goes_on(missed)
+            ),
         }
     );
     finding.metric("gap_s", gap.span().secs());
     finding.metric("connections_across", number(goes_on));
     finding.metric("connections_missed", number(missed));
-    let frame = |frame: u64, at, text: String| one.exhibit(Some(frame), Some(at), text);
+    let frame = |frame: u64, at, text: Text| one.exhibit(Some(frame), Some(at), text);
     let mut shown: Vec<Exhibit> = vec![
-        frame(gap.frame.saturating_sub(1), gap.from, "the last packet before the gap".to_owned()),
-        frame(gap.frame, gap.until, "the first packet behind it".to_owned()),
+        frame(gap.frame.saturating_sub(1), gap.from, say!("the last packet before the gap")),
+        frame(gap.frame, gap.until, say!("the first packet behind it")),
     ];
     shown.extend(holes.iter().map(|hole| {
         case.exhibit(
             point,
             hole.frame,
             hole.between.1,
-            format!("{}: {} octets further than before the gap", ends(hole.connection), hole.octets),
+            say!(
+                "{connection}: {octets} octets further than before the gap",
+                connection = ends(hole.connection),
+                octets = hole.octets
+            ),
         )
     }));
     finding.exhibit_all(shown);
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN001", "closes in the gap may have taught the server: SYNs in the 60 s behind it"),
-            ("CW001 FW001 FW002", "FINs and ACKs that may have been sent in the gap"),
-            ("TW002 TW003", "connections that opened and closed in it"),
+            (Text::value("SYN001"), say!("closes in the gap may have taught the server: SYNs in the 60 s behind it")),
+            (Text::value("CW001 FW001 FW002"), say!("FINs and ACKs that may have been sent in the gap")),
+            (Text::value("TW002 TW003"), say!("connections that opened and closed in it")),
         ],
     );
     finding.advise_when(
-        "a file of a rotated set is missing",
-        "hand it over together with the others: `ls -l --time-style=full-iso DIR`",
+        say!("a file of a rotated set is missing"),
+        say!("hand it over together with the others: `ls -l --time-style=full-iso DIR`"),
     );
     finding.advise_when(
-        "the host stood still",
-        "`journalctl --since 'T1' --until 'T2'` shows a hole as well; a burst follows (STALL001)",
+        say!("the host stood still"),
+        say!("`journalctl --since 'T1' --until 'T2'` shows a hole as well; a burst follows (STALL001)"),
     );
     finding.references = vec!["tcpdump(8) -C, -W, -G".to_owned()];
     finding
 }
 
-fn plural_goes_on(count: u64) -> String {
-    if count == 1 { "One connection goes on".to_owned() } else { format!("{} go on", plural(count, "connection")) }
+fn plural_goes_on(count: u64) -> Text {
+    if count == 1 {
+        say!("One connection goes on")
+    } else {
+        say!("{connections} go on", connections = plural(count, "connection"))
+    }
 }

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::finding::plural;
 use super::limits::{at_point, cannot_be_told};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::{Connection, Opened};
+use crate::language::{Text, pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP009", name: "capture-inside-nat", explanation: include_str!("capture_inside_nat.md"), judge };
+    Rule { code: "CAP009", name: "capture-inside-nat", explanation: pages!("capture_inside_nat"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();
@@ -29,14 +29,14 @@ fn judge(case: &Case<'_>) -> Verdict {
         let clients: BTreeSet<IpAddr> = picked.iter().map(|c| c.client().ip).collect();
         let servers: BTreeSet<IpAddr> = picked.iter().map(|c| c.server().ip).collect();
         let mut finding = at_point(&RULE, Severity::Info, Confidence::Medium, point);
-        finding.title = format!(
-            "{} with private addresses ask {}: unless a private route leads there, this point lies inside a NAT",
-            plural(clients.len() as u64, "client"),
-            plural(servers.len() as u64, "public server")
+        finding.title = say!(
+            "{clients} with private addresses ask {servers}: unless a private route leads there, this point lies inside a NAT",
+            clients = plural(clients.len() as u64, "client"),
+            servers = plural(servers.len() as u64, "public server")
         );
-        finding.summary = format!(
-            "{} from private addresses to public servers went unanswered. Unless a private route leads there (a VPN, a laboratory), the addresses are replaced between this point and the servers, which see those of the NAT, together with all others behind it. What they remember of that address is not in this capture.",
-            plural(picked.len() as u64, "attempt"),
+        finding.summary = say!(
+            "{attempts} from private addresses to public servers went unanswered. Unless a private route leads there (a VPN, a laboratory), the addresses are replaced between this point and the servers, which see those of the NAT, together with all others behind it. What they remember of that address is not in this capture.",
+            attempts = plural(picked.len() as u64, "attempt")
         );
         finding.metric("attempts", number(picked.len() as u64));
         finding.metric("clients", number(clients.len() as u64));
@@ -46,20 +46,27 @@ fn judge(case: &Case<'_>) -> Verdict {
                 point,
                 c.first().0,
                 c.first().1,
-                format!("{} to {} unanswered, the address is replaced on the way", c.client(), c.server()),
+                say!(
+                    "{client} to {server} unanswered, the address is replaced on the way",
+                    client = c.client(),
+                    server = c.server()
+                ),
             )
         };
         finding.exhibit_all(picked.iter().map(one).collect::<Vec<Exhibit>>());
         cannot_be_told(
             &mut finding,
             &[
-                ("SYN001", "what closes of other clients behind the NAT taught the server"),
-                ("SYN003", "which address and port the server's filter saw"),
-                ("TW001 SYN008", "whether the NAT gave a port again whose pair was in TIME-WAIT at the server"),
-                ("TW003", "how many ports of its address the NAT has in use"),
+                (Text::value("SYN001"), say!("what closes of other clients behind the NAT taught the server")),
+                (Text::value("SYN003"), say!("which address and port the server's filter saw")),
+                (
+                    Text::value("TW001 SYN008"),
+                    say!("whether the NAT gave a port again whose pair was in TIME-WAIT at the server"),
+                ),
+                (Text::value("TW003"), say!("how many ports of its address the NAT has in use")),
             ],
         );
-        finding.advise("Record outside the NAT, or at the server, at the same time, and hand over both files: the same SYNs are then found in both.");
+        finding.advise(say!("Record outside the NAT, or at the server, at the same time, and hand over both files: the same SYNs are then found in both."));
         finding.references = vec!["RFC 1918 section 3".to_owned(), "RFC 6598 section 7".to_owned()];
         verdict.found.push(finding);
     }

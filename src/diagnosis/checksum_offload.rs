@@ -2,12 +2,12 @@
 //!
 //! RFC 9293 section 3.1; `CHECKSUM_PARTIAL` in include/linux/skbuff.h.
 
-use super::finding::plural;
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
+use crate::language::{Joint, Text, pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP008", name: "checksum-offload", explanation: include_str!("checksum_offload.md"), judge };
+    Rule { code: "CAP008", name: "checksum-offload", explanation: pages!("checksum_offload"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();
@@ -23,50 +23,53 @@ fn judge(case: &Case<'_>) -> Verdict {
         let confidence = if wrong.count > 0 { Confidence::Medium } else { Confidence::High };
         let mut finding = one.finding(&RULE, Severity::Info, confidence);
         finding.title = match (offloaded.count, wrong.count) {
-            (offloaded, 0) => format!(
-                "the network card had not filled in the checksum of {} of {}",
-                plural(offloaded, "SYN"),
-                one.name
+            (offloaded, 0) => say!(
+                "the network card had not filled in the checksum of {syns} of {one}",
+                syns = plural(offloaded, "SYN"),
+                one = one.name
             ),
-            (_, wrong) => format!("a wrong checksum in {} of {}", plural(wrong, "SYN"), one.name),
+            (_, wrong) => say!("a wrong checksum in {syns} of {one}", syns = plural(wrong, "SYN"), one = one.name),
         };
         let mut summary = Vec::new();
         if offloaded.count > 0 {
-            summary.push(format!("{} of {syns} SYNs and SYN-ACKs carry what the kernel leaves for the network card: this capture was taken on the host that sent them (or on the host of its virtual machine or container). That is no fault, and nothing is left out because of it. Big segments that the card cuts (TSO, GRO) appear as one.", offloaded.count));
+            summary.push(say!("{offloaded} of {syns} SYNs and SYN-ACKs carry what the kernel leaves for the network card: this capture was taken on the host that sent them (or on the host of its virtual machine or container). That is no fault, and nothing is left out because of it. Big segments that the card cuts (TSO, GRO) appear as one.", offloaded = offloaded.count, syns));
         }
         if wrong.count > 0 {
-            summary.push(format!("{} of {syns} have a checksum that is wrong in another way: {}.", wrong.count, if some { "damage on the way, a device that rewrites packets badly, or a checksum that a card fills in some other way; a receiver drops a damaged segment without a word" } else { "most likely the file was rewritten or made anonymous afterwards" }));
+            summary.push(say!("{wrong} of {syns} have a checksum that is wrong in another way: {some}.", wrong = wrong.count, syns, some = if some { say!("damage on the way, a device that rewrites packets badly, or a checksum that a card fills in some other way; a receiver drops a damaged segment without a word") } else { say!("most likely the file was rewritten or made anonymous afterwards") }));
         }
-        finding.summary = summary.join(" ");
+        finding.summary = Text::joined(Joint::Sentences, summary);
         finding.metric("offloaded", number(offloaded.count));
         finding.metric("wrong", number(wrong.count));
         finding.metric("syns", number(syns));
         let kinds = [
-            (offloaded, "the first SYN whose checksum is left to the card"),
-            (wrong, "the first SYN with a wrong checksum"),
+            (offloaded, say!("the first SYN whose checksum is left to the card")),
+            (wrong, say!("the first SYN with a wrong checksum")),
         ];
         let shown = kinds.into_iter().filter(|(noted, _)| noted.count > 0);
         finding.exhibit_all(
-            shown.map(|(noted, text)| one.exhibit(Some(noted.first), None, text.to_owned())).collect::<Vec<Exhibit>>(),
+            shown.map(|(noted, text)| one.exhibit(Some(noted.first), None, text)).collect::<Vec<Exhibit>>(),
         );
         finding.exhibits_total = offloaded.count + wrong.count;
         finding.display_filter = "tcp.flags.syn==1".to_owned();
         let mut blind = Vec::new();
         if offloaded.count > 0 {
             blind.push((
-                "SYN004",
-                "whether segments were damaged on the way: the checksums of this host's own are not there",
+                Text::value("SYN004"),
+                say!("whether segments were damaged on the way: the checksums of this host's own are not there"),
             ));
         }
         if wrong.count > 0 {
-            blind.push(("SYN002 to SYN004", "whether an unanswered SYN with a wrong checksum was dropped for that"));
+            blind.push((
+                say!("SYN002 to SYN004"),
+                say!("whether an unanswered SYN with a wrong checksum was dropped for that"),
+            ));
         }
         cannot_be_told(&mut finding, &blind);
-        finding.advise_when("somebody shows you \"bad checksum\" in Wireshark", "on the sending host it means nothing; capture on the other end, or switch off offloading while you record: `ethtool -K IFACE tx off`");
+        finding.advise_when(say!("somebody shows you \"bad checksum\" in Wireshark"), say!("on the sending host it means nothing; capture on the other end, or switch off offloading while you record: `ethtool -K IFACE tx off`"));
         if wrong.count > 0 {
             finding.advise_when(
-                "on the receiving host",
-                "`nstat -az TcpInCsumErrors TcpInErrs` counts segments that were dropped for their checksum",
+                say!("on the receiving host"),
+                say!("`nstat -az TcpInCsumErrors TcpInErrs` counts segments that were dropped for their checksum"),
             );
         }
         finding.references =

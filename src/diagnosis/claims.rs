@@ -6,11 +6,11 @@
 //! errs on long uptimes). [`Counted::lifts`] is that rule, and every rule about counters goes through it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::host_limits::{Limits, line};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, number};
 use crate::evidence::hosts::HostView;
+use crate::language::{Said, Text, say};
 use crate::snapshot::{KernelVersion, LogKind, LogLine, Setting, Source};
 use crate::time::{Span, Time};
 
@@ -143,10 +143,10 @@ impl<'a> Claims<'a> {
     }
 
     /// A finding about this host; title and summary say what is wrong, exhibits prove it.
-    pub fn finding(&self, severity: Severity, confidence: Confidence, title: String, summary: String) -> Finding {
+    pub fn finding(&self, severity: Severity, confidence: Confidence, title: Text, summary: Text) -> Finding {
         let subject = Subject { host: Some(self.host.name.clone()), ..Subject::default() };
         let mut finding = self.rule.finding(severity, confidence, subject, None);
-        finding.title = format!("{}: {title}", self.host.name);
+        finding.title = say!("{host}: {title}", host = self.host.name, title);
         finding.summary = summary;
         finding
     }
@@ -187,27 +187,30 @@ impl Counted {
     pub fn exhibits(&self) -> Vec<Exhibit> {
         match self.sources.as_slice() {
             [(first, before), (last, now)] => vec![
-                line(*first, format!("{} {before} at first", self.name)),
-                line(*last, format!("{} {now} at last: {} more", self.name, self.amount)),
+                line(*first, say!("{name} {before} at first", name = self.name, before)),
+                line(*last, say!("{name} {now} at last: {amount} more", name = self.name, now, amount = self.amount)),
             ],
-            sources => sources.iter().map(|(source, value)| line(*source, format!("{} {value}", self.name))).collect(),
+            sources => sources
+                .iter()
+                .map(|(source, value)| line(*source, Text::value(format!("{} {value}", self.name))))
+                .collect(),
         }
     }
 }
 
 /// `ListenDrops 572 in 2 min 3 s (4.65/s)`, `PAWSEstab 7 since an unknown time`.
-impl fmt::Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.amount)?;
-        match self.over {
-            Over::Moments(Some(apart)) => write!(f, " more in {apart}")?,
-            Over::Moments(None) => f.write_str(" more between two snapshots")?,
-            Over::Boot(up) => write!(f, " in the {up} since boot")?,
-            Over::Unknown => f.write_str(" since an unknown time")?,
-        }
+impl Said for Counted {
+    fn said(&self) -> Text {
+        let (name, amount) = (self.name, self.amount);
+        let counted = match self.over {
+            Over::Moments(Some(apart)) => say!("{name} {amount} more in {apart}", name, amount, apart),
+            Over::Moments(None) => say!("{name} {amount} more between two snapshots", name, amount),
+            Over::Boot(up) => say!("{name} {amount} in the {up} since boot", name, amount, up),
+            Over::Unknown => say!("{name} {amount} since an unknown time", name, amount),
+        };
         match self.per_s() {
-            Some(rate) => write!(f, " ({}/s)", super::finding::significant(rate)),
-            None => Ok(()),
+            Some(rate) => say!("{counted} ({rate}/s)", counted, rate = super::finding::significant(rate)),
+            None => counted,
         }
     }
 }
@@ -219,16 +222,13 @@ pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
 
 /// A setting as an exhibit.
 pub(super) fn setting_line(setting: &Setting) -> Exhibit {
-    line(setting.source, format!("{} = {}", setting.name, setting.value))
+    line(setting.source, Text::value(format!("{} = {}", setting.name, setting.value)))
 }
 
 /// What helps where only a total is known.
 pub(super) fn ask_again(finding: &mut Finding, counted: &Counted) {
     if !counted.lifts() {
-        finding.advise(format!(
-            "This is a total since an unknown time. Record `uptime; nstat -az` twice, a minute apart, while it goes wrong: only if {} grows then does it matter now.",
-            counted.name
-        ));
+        finding.advise(say!("This is a total since an unknown time. Record `uptime; nstat -az` twice, a minute apart, while it goes wrong: only if {counted} grows then does it matter now.", counted = counted.name));
     }
 }
 

@@ -1,12 +1,12 @@
 //! CAP005: the recorder's clock stepped back.
 
-use super::finding::plural;
 use super::limits::{cannot_be_told, captures};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP005", name: "clock-stepped-back", explanation: include_str!("clock_stepped_back.md"), judge };
+    Rule { code: "CAP005", name: "clock-stepped-back", explanation: pages!("clock_stepped_back"), judge };
 
 /// Receive queues and interfaces that are written in turn stay below this.
 const SLIGHT: Span = Span::from_millis(100);
@@ -22,37 +22,40 @@ fn judge(case: &Case<'_>) -> Verdict {
         let (severity, confidence) =
             if sure { (Severity::Warning, Confidence::High) } else { (Severity::Info, Confidence::Medium) };
         let mut finding = one.finding(&RULE, severity, confidence);
-        finding.title = format!("times in {} step back by up to {}", one.name, largest.span());
-        finding.summary = format!(
-            "{} an earlier time than the frame ahead of them by more than 10 ms; the largest step is {}. The order of the frames is trusted, intervals across a step are not.",
-            if clock.back.count == 1 {
-                "One frame has".to_owned()
+        finding.title = say!("times in {one} step back by up to {span}", one = one.name, span = largest.span());
+        finding.summary = say!(
+            "{back} an earlier time than the frame ahead of them by more than 10 ms; the largest step is {span}. The order of the frames is trusted, intervals across a step are not.",
+            back = if clock.back.count == 1 {
+                say!("One frame has")
             } else {
-                format!("{} have", plural(clock.back.count, "frame"))
+                say!("{frames} have", frames = plural(clock.back.count, "frame"))
             },
-            largest.span(),
+            span = largest.span()
         );
         finding.metric("steps", number(clock.back.count));
         finding.metric("largest_s", largest.span().secs());
         let step = one.exhibit(
             Some(largest.frame),
             Some(largest.until),
-            format!("{} earlier than the frame ahead of it", largest.span()),
+            say!("{span} earlier than the frame ahead of it", span = largest.span()),
         );
-        let first = one.exhibit(Some(clock.back.first), None, "the first step back".to_owned());
+        let first = one.exhibit(Some(clock.back.first), None, say!("the first step back"));
         let more = (clock.back.first != largest.frame).then_some(first);
         finding.exhibit_all(more.into_iter().chain([step]).collect::<Vec<_>>());
         finding.exhibits_total = clock.back.count;
         cannot_be_told(
             &mut finding,
             &[
-                ("TW001 TW002 TW003", "intervals and ages of TIME-WAIT that cross the step"),
-                ("SYN001", "the 60 s of the per-host check across the step"),
-                ("STALL001", "round-trip times across the step"),
+                (Text::value("TW001 TW002 TW003"), say!("intervals and ages of TIME-WAIT that cross the step")),
+                (Text::value("SYN001"), say!("the 60 s of the per-host check across the step")),
+                (Text::value("STALL001"), say!("round-trip times across the step")),
             ],
         );
-        finding.advise_when("the clock was set", "let it slew instead of step while you record: `chronyc tracking`; `journalctl -u chronyd -u systemd-timesyncd | grep -i step` shows when");
-        finding.advise_when("files were joined", "hand them over one by one; do not sort the frames (reordercap)");
+        finding.advise_when(say!("the clock was set"), say!("let it slew instead of step while you record: `chronyc tracking`; `journalctl -u chronyd -u systemd-timesyncd | grep -i step` shows when"));
+        finding.advise_when(
+            say!("files were joined"),
+            say!("hand them over one by one; do not sort the frames (reordercap)"),
+        );
         finding.references = vec!["capinfos(1) -o".to_owned(), "pcap-tstamp(7)".to_owned()];
         verdict.found.push(finding);
     }

@@ -6,16 +6,16 @@
 
 mod claimed;
 
-use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::host_limits::line;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
 use crate::evidence::joins::CloseWait;
+use crate::language::{Text, pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "CW001", name: "close-wait-leak", explanation: include_str!("close_wait_leak.md"), judge };
+    Rule { code: "CW001", name: "close-wait-leak", explanation: pages!("close_wait_leak"), judge };
 
 /// Quiet in CLOSE-WAIT for less than this may be an application that is still at work.
 const PATIENCE: Span = Span::from_secs(10);
@@ -47,31 +47,38 @@ fn finding(case: &Case<'_>, group: &Group<'_, Span>) -> Finding {
     let longest = group.picked.iter().map(|(_, held)| *held).max().unwrap_or_default();
     let by_server = group.count(|connection, _| connection.close_wait_side() == Who::Server);
     let holder = if by_server * 2 >= total {
-        format!("the application at {server}")
+        say!("the application at {server}", server)
     } else {
-        format!("the application on {client}")
+        say!("the application on {client}", client)
     };
     let mut finding = group.finding(&RULE, Severity::Warning, Confidence::Medium);
-    finding.title = format!("{holder} leaves {} in CLOSE-WAIT, the longest for {longest}", plural(total, "connection"));
-    finding.summary = format!(
+    finding.title = say!(
+        "{holder} leaves {connections} in CLOSE-WAIT, the longest for {longest}",
+        holder,
+        connections = plural(total, "connection"),
+        longest
+    );
+    finding.summary = say!(
         "The peer closed and was acknowledged; then nothing came from {holder} until the capture ended. CLOSE-WAIT ends only when the application closes its socket: no timer and no sysctl does it.",
+        holder
     );
     finding.metric("connections", number(total));
     finding.metric("longest_s", longest.secs());
     finding.exhibit_all(group.exhibits(case, Show::Last, |connection, held| {
-        format!(
-            "last packet of {} to {}, then silence; in CLOSE-WAIT for {held}",
-            connection.client(),
-            connection.server()
+        say!(
+            "last packet of {client} to {server}, then silence; in CLOSE-WAIT for {held}",
+            client = connection.client(),
+            server = connection.server(),
+            held
         )
     }));
     name_processes(case, group, &mut finding);
-    finding.rule_out("a half-close in use", format!("no data after the FIN for at least {PATIENCE}"));
-    finding.advise_when(
-        "on that host",
-        "ss -tanp state close-wait: the process that holds the sockets; look for a missing close() on its error and end-of-stream paths",
+    finding.rule_out(
+        say!("a half-close in use"),
+        say!("no data after the FIN for at least {patience}", patience = PATIENCE),
     );
-    finding.advise("No kernel setting helps: tcp_keepalive only ends connections whose peer is gone, tcp_fin_timeout is for FIN-WAIT-2.");
+    finding.advise_when(say!("on that host"), say!("ss -tanp state close-wait: the process that holds the sockets; look for a missing close() on its error and end-of-stream paths"));
+    finding.advise(say!("No kernel setting helps: tcp_keepalive only ends connections whose peer is gone, tcp_fin_timeout is for FIN-WAIT-2."));
     finding.references = vec!["RFC 9293 section 3.6".to_owned()];
     finding
 }
@@ -93,21 +100,22 @@ fn name_processes(case: &Case<'_>, group: &Group<'_, Span>, finding: &mut Findin
     let mut names: Vec<&str> = held.iter().filter_map(|held| held.process.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
-    let who = if names.is_empty() { String::new() } else { format!(", held by {}", names.join(", ")) };
-    finding.summary.push_str(&format!(
-        " The host itself lists {} of them in CLOSE-WAIT{who}: what it says and what the wire shows agree.",
-        held.len()
+    let who = if names.is_empty() { Text::default() } else { say!(", held by {names}", names = names.join(", ")) };
+    finding.summary.add(say!(
+        "The host itself lists {held} of them in CLOSE-WAIT{who}: what it says and what the wire shows agree.",
+        held = held.len(),
+        who
     ));
     finding.metric("listed", number(held.len() as u64));
     finding.confidence = Confidence::High;
     if let Some(oldest) = held.iter().filter_map(|held| held.age).max() {
-        finding.summary.push_str(&format!(" The oldest had been there for {oldest} by then."));
+        finding.summary.add(say!("The oldest had been there for {oldest} by then.", oldest));
         finding.metric("listed_longest_s", oldest.secs());
     }
     let text = |held: &CloseWait| {
-        let age = held.age.map_or_else(String::new, |age| format!(" for {age}"));
-        let owner = held.process.as_deref().unwrap_or("no owner told");
-        format!("{} with {} in CLOSE-WAIT{age}, {owner}", held.own, held.peer)
+        let age = held.age.map_or_else(Text::default, |age| say!(" for {age}", age));
+        let owner = held.process.as_deref().map_or_else(|| say!("no owner told"), Text::value);
+        say!("{own} with {peer} in CLOSE-WAIT{age}, {owner}", own = held.own, peer = held.peer, age, owner)
     };
     // The oldest first: those are leaked, the newest may be on their way.
     let mut oldest = held.clone();

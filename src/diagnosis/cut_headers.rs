@@ -2,13 +2,12 @@
 //!
 //! RFC 9293 section 3.1: a header takes 20 to 60 octets; with Ethernet and IPv4 in front of it, 94 show all of it.
 
-use super::finding::plural;
 use super::limits::{One, cannot_be_told, captures, percent};
 use super::{Case, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, plural, say};
 use crate::segment::Noted;
 
-pub(super) static RULE: Rule =
-    Rule { code: "CAP002", name: "cut-headers", explanation: include_str!("cut_headers.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "CAP002", name: "cut-headers", explanation: pages!("cut_headers"), judge };
 
 /// The reason by which the decoder counts frames without a whole TCP header.
 const CUT: &str = crate::segment::HEADERS_CUT;
@@ -28,12 +27,8 @@ fn judge(case: &Case<'_>) -> Verdict {
         {
             verdict.not_judged.push(NotJudged {
                 rule: "SYN001",
-                because: format!(
-                    "{} of {} had their options cut off by the snap length: whether they carry timestamps is unknown",
-                    plural(frames.syn_options_cut.count, "SYN"),
-                    one.name
-                ),
-                record_next: "whole headers: tcpdump -s 160, or -s 256 within tunnels".to_owned(),
+                because: say!("{syns} of {one} had their options cut off by the snap length: whether they carry timestamps is unknown", syns = plural(frames.syn_options_cut.count, "SYN"), one = one.name),
+                record_next: say!("whole headers: tcpdump -s 160, or -s 256 within tunnels"),
             });
         }
     }
@@ -46,44 +41,43 @@ fn finding(one: One<'_>, headers: Noted) -> Finding {
     let severity =
         if syns.count > 0 || headers.count * 100 > frames.packets { Severity::Warning } else { Severity::Info };
     let mut finding = one.finding(&RULE, severity, Confidence::High);
-    finding.title = format!(
-        "the snap length of {} cut {} off",
-        one.name,
-        match (headers.count, syns.count) {
-            (0, 0) => format!("the options of {}", plural(others.count, "segment")),
-            (0, syns) => format!("the options of {}", plural(syns, "SYN")),
-            (headers, _) => format!("the headers of {}", plural(headers, "packet")),
+    finding.title = say!(
+        "the snap length of {one} cut {headers} off",
+        one = one.name,
+        headers = match (headers.count, syns.count) {
+            (0, 0) => say!("the options of {segments}", segments = plural(others.count, "segment")),
+            (0, syns) => say!("the options of {syns}", syns = plural(syns, "SYN")),
+            (headers, _) => say!("the headers of {packets}", packets = plural(headers, "packet")),
         }
     );
-    finding.summary = format!(
-        "{} have lost options, {} of them SYNs; of {} ({}) the TCP header itself is missing. Ports, numbers and flags that are there count; a missing option is not taken for one that was not sent.",
-        plural(syns.count + others.count, "segment"),
-        syns.count,
-        plural(headers.count, "packet"),
-        percent(headers.count, frames.packets),
+    finding.summary = say!(
+        "{segments} have lost options, {syns} of them SYNs; of {packets} ({packets_2}) the TCP header itself is missing. Ports, numbers and flags that are there count; a missing option is not taken for one that was not sent.",
+        segments = plural(syns.count + others.count, "segment"),
+        syns = syns.count,
+        packets = plural(headers.count, "packet"),
+        packets_2 = percent(headers.count, frames.packets)
     );
     finding.metric("syns_cut", number(syns.count));
     finding.metric("options_cut", number(syns.count + others.count));
     finding.metric("headers_cut", number(headers.count));
     let kinds = [
-        (syns, "the first SYN without its options"),
-        (others, "the first other segment without its options"),
-        (headers, "the first packet without a whole header"),
+        (syns, say!("the first SYN without its options")),
+        (others, say!("the first other segment without its options")),
+        (headers, say!("the first packet without a whole header")),
     ];
     let shown = kinds.into_iter().filter(|(noted, _)| noted.count > 0);
-    finding.exhibit_all(
-        shown.map(|(noted, text)| one.exhibit(Some(noted.first), None, text.to_owned())).collect::<Vec<Exhibit>>(),
-    );
+    finding
+        .exhibit_all(shown.map(|(noted, text)| one.exhibit(Some(noted.first), None, text)).collect::<Vec<Exhibit>>());
     finding.exhibits_total = syns.count + others.count + headers.count;
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN001", "whether a SYN carries timestamps, and which"),
-            ("TW001 SYN008", "whether a timestamp let a socket pair be used again (RFC 6191)"),
-            ("TW004", "whether a late segment is old by its timestamp"),
+            (Text::value("SYN001"), say!("whether a SYN carries timestamps, and which")),
+            (Text::value("TW001 SYN008"), say!("whether a timestamp let a socket pair be used again (RFC 6191)")),
+            (Text::value("TW004"), say!("whether a late segment is old by its timestamp")),
         ],
     );
-    finding.advise("Record again with `-s 160` (`-s 256` within tunnels): all headers, no data.");
+    finding.advise(say!("Record again with `-s 160` (`-s 256` within tunnels): all headers, no data."));
     finding.references =
         vec!["tcpdump(8) -s".to_owned(), "RFC 9293 section 3.1".to_owned(), "RFC 7323 section 3.2".to_owned()];
     finding

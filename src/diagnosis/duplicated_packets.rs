@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::plural;
 use super::limits::{at_point, ends, percent};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::Copy;
 use crate::evidence::pairs::translated;
+use crate::language::{Joint, Text, pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "CAP007", name: "duplicated-packets", explanation: include_str!("duplicated_packets.md"), judge };
+    Rule { code: "CAP007", name: "duplicated-packets", explanation: pages!("duplicated_packets"), judge };
 
 /// Exhibits of each kind.
 const EACH: usize = 10;
@@ -43,26 +43,29 @@ fn judge(case: &Case<'_>) -> Verdict {
             .sum();
         let mut finding = at_point(&RULE, Severity::Info, Confidence::High, point);
         finding.title = match (doubled, syns) {
-            (0, syns) => format!("both sides of a translation are in one capture: {} seen twice", plural(syns, "SYN")),
-            (doubled, _) => format!(
-                "{} of {all} segments ({}) are copies of others and counted once",
+            (0, syns) => {
+                say!("both sides of a translation are in one capture: {syns} seen twice", syns = plural(syns, "SYN"))
+            }
+            (doubled, _) => say!(
+                "{doubled} of {all} segments ({all_2}) are copies of others and counted once",
                 doubled,
-                percent(doubled, all)
+                all,
+                all_2 = percent(doubled, all)
             ),
         };
         let mut how = Vec::new();
         if same > 0 {
-            how.push(format!("{same} with the same TTL: the packet passed two interfaces or mirrored ports that the recording sees (`-i any`, a bridge, a SPAN port)"));
+            how.push(say!("{same} with the same TTL: the packet passed two interfaces or mirrored ports that the recording sees (`-i any`, a bridge, a SPAN port)", same));
         }
         if other > 0 {
-            how.push(format!("{other} with another TTL: both sides of a router"));
+            how.push(say!("{other} with another TTL: both sides of a router", other));
         }
         if syns > 0 {
-            how.push(format!("{syns} SYNs with the same ISN and timestamp between other sockets, or in a tunnel and outside it: both sides of a NAT, a balancer or a tunnel; these stay two connections, and of unanswered ones only the later is judged"));
+            how.push(say!("{syns} SYNs with the same ISN and timestamp between other sockets, or in a tunnel and outside it: both sides of a NAT, a balancer or a tunnel; these stay two connections, and of unanswered ones only the later is judged", syns));
         }
-        finding.summary = format!(
-            "How: {}. A copy has the sender's own marks of the first packet (IPv4 identification, TSval, checksum) and comes sooner than any retransmission; it is counted once and judged once.",
-            how.join("; ")
+        finding.summary = say!(
+            "How: {how}. A copy has the sender's own marks of the first packet (IPv4 identification, TSval, checksum) and comes sooner than any retransmission; it is counted once and judged once.",
+            how = Text::joined(Joint::Semicolons, how)
         );
         finding.metric("duplicates", number(doubled));
         finding.metric("segments", number(all));
@@ -75,14 +78,19 @@ fn judge(case: &Case<'_>) -> Verdict {
         copies.sort_unstable_by_key(|copy| copy.frame);
         let one = |copy: &Copy<'_>| {
             let hops = match copy.hops {
-                0 => "the same TTL".to_owned(),
-                hops => format!("TTL lower by {hops}"),
+                0 => say!("the same TTL"),
+                hops => say!("TTL lower by {hops}", hops),
             };
             case.exhibit(
                 point,
                 copy.frame,
                 copy.at,
-                format!("{}: the same packet again after {}, {hops}", ends(copy.connection), copy.after),
+                say!(
+                    "{connection}: the same packet again after {after}, {hops}",
+                    connection = ends(copy.connection),
+                    after = copy.after,
+                    hops
+                ),
             )
         };
         let mut exhibits: Vec<Exhibit> = copies.iter().take(EACH).map(one).collect();
@@ -91,22 +99,27 @@ fn judge(case: &Case<'_>) -> Verdict {
                 point,
                 seen.frame,
                 seen.at,
-                format!(
-                    "the SYN of {} to {} again as {} to {}",
-                    seen.before.0, seen.before.1, seen.after.0, seen.after.1
+                say!(
+                    "the SYN of {before} to {before_2} again as {after} to {after_2}",
+                    before = seen.before.0,
+                    before_2 = seen.before.1,
+                    after = seen.after.0,
+                    after_2 = seen.after.1
                 ),
             )
         }));
         finding.exhibit_all(exhibits);
         finding.exhibits_total = doubled + syns;
         finding.rule_out(
-            "retransmissions",
-            "a host gives what it sends again a new IPv4 identification, and waits for a timer or an answer first",
+            say!("retransmissions"),
+            say!(
+                "a host gives what it sends again a new IPv4 identification, and waits for a timer or an answer first"
+            ),
         );
-        finding.advise("Nothing for this capture. Record the next one on one interface (`tcpdump -D` lists them); do not clean files with `editcap -d`, which also takes real retransmissions.");
+        finding.advise(say!("Nothing for this capture. Record the next one on one interface (`tcpdump -D` lists them); do not clean files with `editcap -d`, which also takes real retransmissions."));
         finding.advise_when(
-            "on a NAT",
-            "two captures, one a side, in two files: the report then says on which side a packet was lost",
+            say!("on a NAT"),
+            say!("two captures, one a side, in two files: the report then says on which side a packet was lost"),
         );
         finding.references =
             vec!["tcpdump(8) -i any".to_owned(), "RFC 6864 section 4.1".to_owned(), "RFC 6298 section 2.4".to_owned()];

@@ -13,12 +13,13 @@ use super::{Case, Cell, Confidence, Finding, Rule, Severity, Subject, Table, Ver
 use crate::connection::Socket;
 use crate::evidence::groups::Ends;
 use crate::evidence::holds::Hold;
+use crate::language::{Text, pages, say, words};
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule = Rule {
     code: "TW003",
     name: "ephemeral-ports-exhausting",
-    explanation: include_str!("ephemeral_ports_exhausting.md"),
+    explanation: pages!("ephemeral_ports_exhausting"),
     judge,
 };
 
@@ -115,17 +116,26 @@ fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Fi
     let mut finding = RULE.finding(severity, confidence, subject, Some(point));
     let after = at.since(usage.first.from);
     finding.title = match stage {
-        Stage::Exhausted => format!(
-            "{client} has no port left towards {server}: all {most} are held {after} after its first connection"
+        Stage::Exhausted => say!(
+            "{client} has no port left towards {server}: all {most} are held {after} after its first connection",
+            client,
+            server,
+            most,
+            after
         ),
-        Stage::Near => format!("{client} holds {most} of {limit} ports towards {server}"),
+        Stage::Near => say!("{client} holds {most} of {limit} ports towards {server}", client, most, limit, server),
         Stage::Forecast(moment) => {
-            format!("{client} will run out of ports towards {server} {} after the capture's peak", moment.since(at))
+            say!(
+                "{client} will run out of ports towards {server} {at} after the capture's peak",
+                client,
+                server,
+                at = moment.since(at)
+            )
         }
     };
     finding.summary = summary(usage, stage, ceiling);
     if serves {
-        finding.summary.push_str(&format!(" {client} is a server as well: it accepts connections on one side and opens them to {server} on the other, as a proxy does."));
+        finding.summary.add(say!("{client} is a server as well: it accepts connections on one side and opens them to {server} on the other, as a proxy does.", client, server));
     }
     finding.metric("ports_peak", number(most));
     finding.metric("ports_limit", number(limit));
@@ -145,15 +155,15 @@ fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Fi
     finding.tables.push(upstreams(case, usage));
     finding.exhibit_all(exhibits(case, usage, stage));
     if stage == Stage::Exhausted {
-        let because = format!(
-            "no SYN leaves in {}, instead of leaving and staying unanswered",
-            usage.pause(case.evidence.end_of(point))
+        let because = say!(
+            "no SYN leaves in {point}, instead of leaving and staying unanswered",
+            point = usage.pause(case.evidence.end_of(point))
         );
-        finding.rule_out("SYNs dropped on the way or by the server", because);
+        finding.rule_out(say!("SYNs dropped on the way or by the server"), because);
     }
     finding.rule_out(
-        "the server's TIME-WAITs",
-        "these ports are held by the client, which closed first; on a server port TIME-WAITs use none up",
+        say!("the server's TIME-WAITs"),
+        say!("these ports are held by the client, which closed first; on a server port TIME-WAITs use none up"),
     );
     advise(&mut finding, server, serves);
     finding.references = [
@@ -166,43 +176,60 @@ fn finding(case: &Case<'_>, usage: &PortUsage, stage: Stage, serves: bool) -> Fi
     finding
 }
 
-fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> String {
+fn summary(usage: &PortUsage, stage: Stage, ceiling: f64) -> Text {
     let ((limit, known), (_, most)) = (usage.limit(), usage.peak);
     let range = usage.range_text();
-    let whose =
-        if known { "the range it goes round in" } else { "taken as its range, which the capture does not show" };
-    let what = format!(
-        "{} opens {:.0} connections a second to {} and closes first, so that each port is held for the 60 s of TIME-WAIT. It used {} ports ({range}); {limit} is {whose}. {limit} ports allow {ceiling:.0} connections a second.",
-        usage.ends.client, usage.rate, usage.ends.server, usage.distinct,
+    let whose = if known {
+        say!("the range it goes round in")
+    } else {
+        say!("taken as its range, which the capture does not show")
+    };
+    let what = say!(
+        "{client} opens {rate} connections a second to {server} and closes first, so that each port is held for the 60 s of TIME-WAIT. It used {distinct} ports ({range}); {limit} is {whose}. {limit} ports allow {ceiling} connections a second.",
+        client = usage.ends.client,
+        rate = format!("{:.0}", usage.rate),
+        server = usage.ends.server,
+        distinct = usage.distinct,
+        range,
+        limit,
+        whose,
+        ceiling = format!("{ceiling:.0}")
     );
     let then = match (stage, usage.after_peak) {
-        (Stage::Exhausted, Some(next)) => format!(
-            "When {most} were held nothing more was opened for {}, until a port was free again: connect() fails with EADDRNOTAVAIL and sends no SYN.",
-            next.from.since(usage.peak.0)
+        (Stage::Exhausted, Some(next)) => say!(
+            "When {most} were held nothing more was opened for {peak}, until a port was free again: connect() fails with EADDRNOTAVAIL and sends no SYN.",
+            most,
+            peak = next.from.since(usage.peak.0)
         ),
         (Stage::Exhausted, None) => {
-            format!(
-                "When {most} were held nothing more was opened until the capture ended: connect() fails with EADDRNOTAVAIL and sends no SYN."
+            say!(
+                "When {most} were held nothing more was opened until the capture ended: connect() fails with EADDRNOTAVAIL and sends no SYN.",
+                most
             )
         }
-        (Stage::Near, _) => "A little more rate and connect() fails with EADDRNOTAVAIL.".to_owned(),
+        (Stage::Near, _) => say!("A little more rate and connect() fails with EADDRNOTAVAIL."),
         (Stage::Forecast(moment), _) => {
-            format!("The capture is too short to show a balance; at this rate the last port is taken at {moment}.")
+            say!("The capture is too short to show a balance; at this rate the last port is taken at {moment}.", moment)
         }
     };
-    format!("{what} {then}")
+    what.then(then)
 }
 
 fn exhibits(case: &Case<'_>, usage: &PortUsage, stage: Stage) -> Vec<super::Exhibit> {
     let most = usage.peak.1;
-    let mut shown = vec![
-        (usage.first, "the first SYN".to_owned()),
-        (usage.at_peak, format!("the SYN that makes {most} ports held")),
-    ];
+    let mut shown =
+        vec![(usage.first, say!("the first SYN")), (usage.at_peak, say!("the SYN that makes {most} ports held", most))];
     if let (Stage::Exhausted, Some(next)) = (stage, usage.after_peak) {
-        shown.push((next, format!("the next SYN, {} later, from port {}", next.from.since(usage.peak.0), next.port)));
+        shown.push((
+            next,
+            say!(
+                "the next SYN, {peak} later, from port {port}",
+                peak = next.from.since(usage.peak.0),
+                port = next.port
+            ),
+        ));
     }
-    let exhibit = |(hold, text): (Hold, String)| {
+    let exhibit = |(hold, text): (Hold, Text)| {
         let (frame, at) = case.connection(hold.connection)?.first();
         Some(case.exhibit(usage.ends.point, frame, at, text))
     };
@@ -216,37 +243,35 @@ fn upstreams(case: &Case<'_>, of: &PortUsage) -> Table {
     usages.sort_by_key(|usage| std::cmp::Reverse(usage.connections));
     let row = |usage: &&PortUsage| {
         vec![
-            Cell::Text(usage.ends.server.to_string()),
+            Cell::Text(Text::value(usage.ends.server.to_string())),
             Cell::Count(usage.connections as u64),
             Cell::Count(usage.peak.1),
             Cell::Count(usage.time_waits),
         ]
     };
     Table {
-        title: format!("Destinations of {}", of.ends.client),
-        columns: ["destination", "connections", "most ports held", "left TIME-WAIT here"].map(str::to_owned).to_vec(),
+        title: say!("Destinations of {client}", client = of.ends.client),
+        columns: words!("destination", "connections", "most ports held", "left TIME-WAIT here").map(Text::of).to_vec(),
         rows: usages.iter().take(10).map(row).collect(),
     }
 }
 
 fn advise(finding: &mut Finding, server: Socket, serves: bool) {
-    finding.advise(format!("Reuse connections to {server}: keep-alive or a pool. It is the only cure that scales."));
+    finding
+        .advise(say!("Reuse connections to {server}: keep-alive or a pool. It is the only cure that scales.", server));
     if serves {
-        finding.advise_when(
-            "for a proxy in front of it (nginx to php-fpm, a reverse proxy to Java or a container)",
-            "keep connections to the upstream open (in nginx `keepalive` in the upstream block); an upstream on the same host is better reached by a unix socket, which has no ports; over loopback, several addresses of 127.0.0.0/8 multiply them",
-        );
+        finding.advise_when(say!("for a proxy in front of it (nginx to php-fpm, a reverse proxy to Java or a container)"), say!("keep connections to the upstream open (in nginx `keepalive` in the upstream block); an upstream on the same host is better reached by a unix socket, which has no ports; over loopback, several addresses of 127.0.0.0/8 multiply them"));
     }
-    finding.advise(
-        "More destinations (addresses or ports of the server), or more source addresses: ports are counted for each.",
-    );
-    finding.advise("A wider net.ipv4.ip_local_port_range, with the listeners in ip_local_reserved_ports.");
+    finding.advise(say!(
+        "More destinations (addresses or ports of the server), or more source addresses: ports are counted for each."
+    ));
+    finding.advise(say!("A wider net.ipv4.ip_local_port_range, with the listeners in ip_local_reserved_ports."));
     finding.advise_when(
-        "on this client only, with timestamps on both ends",
-        "net.ipv4.tcp_tw_reuse=1: a port in TIME-WAIT is taken again after a second; it does nothing on a server",
+        say!("on this client only, with timestamps on both ends"),
+        say!("net.ipv4.tcp_tw_reuse=1: a port in TIME-WAIT is taken again after a second; it does nothing on a server"),
     );
-    finding.advise(format!(
-        "Leave {} alone: it gives the protection of TIME-WAIT up and frees no port in time.",
-        "tcp_max_tw_buckets and tcp_fin_timeout"
+    finding.advise(say!(
+        "Leave {value} alone: it gives the protection of TIME-WAIT up and frees no port in time.",
+        value = say!("tcp_max_tw_buckets and tcp_fin_timeout")
     ));
 }

@@ -5,14 +5,14 @@
 
 mod claimed;
 
-use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
+use crate::language::{pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "FW001", name: "fin-unanswered", explanation: include_str!("fin_unanswered.md"), judge };
+    Rule { code: "FW001", name: "fin-unanswered", explanation: pages!("fin_unanswered"), judge };
 
 /// A FIN younger than this at the end of the capture may still be answered.
 const PATIENCE: Span = Span::from_secs(1);
@@ -42,24 +42,32 @@ fn finding(case: &Case<'_>, group: &Group<'_, Span>) -> Finding {
     let longest = group.picked.iter().map(|(_, waited)| *waited).max().unwrap_or_default();
     let by_client = group.count(|connection, _| connection.active_closer() == Who::Client);
     let mut finding = group.finding(&RULE, Severity::Warning, Confidence::Medium);
-    finding.title = format!("{} between {client} and {server} repeated without an answer", plural(total, "FIN"));
-    finding.summary = format!(
-        "The end that closed repeated its FIN and heard nothing, the longest for {longest}: {by_client} closed by the client, {} by the server. The peer is gone, or a device on the way has forgotten the connection.",
-        total.saturating_sub(by_client),
+    finding.title = say!(
+        "{fins} between {client} and {server} repeated without an answer",
+        fins = plural(total, "FIN"),
+        client,
+        server
+    );
+    finding.summary = say!(
+        "The end that closed repeated its FIN and heard nothing, the longest for {longest}: {by_client} closed by the client, {by_client_2} by the server. The peer is gone, or a device on the way has forgotten the connection.",
+        longest,
+        by_client,
+        by_client_2 = total.saturating_sub(by_client)
     );
     finding.metric("connections", number(total));
     finding.metric("longest_s", longest.secs());
     finding.exhibit_all(group.exhibits(case, Show::Last, |connection, waited| {
-        format!(
-            "last packet of {} to {}: its FIN has gone {waited} without an ACK",
-            connection.client(),
-            connection.server()
+        say!(
+            "last packet of {client} to {server}: its FIN has gone {waited} without an ACK",
+            client = connection.client(),
+            server = connection.server(),
+            waited
         )
     }));
-    finding.advise("Capture at the peer as well: if its FINs arrive there, the answer is lost on the way back; if not, a firewall or NAT has dropped the connection's state.");
-    finding.advise(
-        "The orphaned sockets end by themselves after net.ipv4.tcp_orphan_retries; lowering it treats the symptom.",
-    );
+    finding.advise(say!("Capture at the peer as well: if its FINs arrive there, the answer is lost on the way back; if not, a firewall or NAT has dropped the connection's state."));
+    finding.advise(say!(
+        "The orphaned sockets end by themselves after net.ipv4.tcp_orphan_retries; lowering it treats the symptom."
+    ));
     finding.references =
         ["RFC 9293 section 3.6", "Linux net/ipv4/tcp_timer.c: tcp_orphan_retries()"].map(str::to_owned).to_vec();
     finding

@@ -6,14 +6,14 @@
 
 mod claimed;
 
-use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Close, Connection, Side, Who};
+use crate::language::{pages, plural, say};
 use crate::time::Span;
 
 pub(super) static RULE: Rule =
-    Rule { code: "FW002", name: "fin-wait-2-held", explanation: include_str!("fin_wait_2_held.md"), judge };
+    Rule { code: "FW002", name: "fin-wait-2-held", explanation: pages!("fin_wait_2_held"), judge };
 
 /// A peer that is quiet for less than this may still be at work.
 const PATIENCE: Span = Span::from_secs(10);
@@ -84,37 +84,63 @@ fn finding(case: &Case<'_>, group: &Group<'_, Held>) -> Finding {
     let severity = if kept > 0 { Severity::Warning } else { Severity::Info };
     let mut finding = group.finding(&RULE, severity, Confidence::Medium);
     finding.title = if kept > 0 {
-        format!("{closer} is held in FIN-WAIT-2 by {peer}: {}, the longest for {longest}", plural(kept, "connection"))
+        say!(
+            "{closer} is held in FIN-WAIT-2 by {peer}: {connections}, the longest for {longest}",
+            closer,
+            peer,
+            connections = plural(kept, "connection"),
+            longest
+        )
     } else {
-        format!("{closer} had given {} in FIN-WAIT-2 up when {peer} spoke again", plural(timed_out, "connection"))
+        say!(
+            "{closer} had given {connections} in FIN-WAIT-2 up when {peer} spoke again",
+            closer,
+            connections = plural(timed_out, "connection"),
+            peer
+        )
     };
-    finding.summary = format!(
+    finding.summary = say!(
         "{closer} closed first and its FIN was acknowledged. {kept} of the peers never closed before the capture ended; {timed_out} sent their FIN so late that the closer answered with RST: an orphan in FIN-WAIT-2 lives for tcp_fin_timeout only, though both applications believe that they closed in order.",
+        closer,
+        kept,
+        timed_out
     );
     finding.metric("connections", number(total));
     finding.metric("held", number(kept));
     finding.metric("timed_out", number(timed_out));
     finding.metric("longest_s", longest.secs());
     finding.exhibit_all(group.exhibits(case, Show::Last, |connection, held| match held {
-        Held::ToTheEnd(span) => format!(
-            "last packet of {} to {}, then silence; in FIN-WAIT-2 for {span}",
-            connection.client(),
-            connection.server()
+        Held::ToTheEnd(span) => say!(
+            "last packet of {client} to {server}, then silence; in FIN-WAIT-2 for {span}",
+            client = connection.client(),
+            server = connection.server(),
+            span
         ),
         Held::TimedOut(span) => {
-            format!("{} to {}: RST {span} after the FIN was acknowledged", connection.client(), connection.server())
+            say!(
+                "{client} to {server}: RST {span} after the FIN was acknowledged",
+                client = connection.client(),
+                server = connection.server(),
+                span
+            )
         }
     }));
     if kept > 0 {
-        finding.rule_out("a half-close in use", format!("nothing came after the FIN for at least {PATIENCE}"));
-        finding.rule_out("the end of the capture", format!("it goes on for at least {PATIENCE} after the last packet"));
+        finding.rule_out(
+            say!("a half-close in use"),
+            say!("nothing came after the FIN for at least {patience}", patience = PATIENCE),
+        );
+        finding.rule_out(
+            say!("the end of the capture"),
+            say!("it goes on for at least {patience} after the last packet", patience = PATIENCE),
+        );
     }
-    finding.advise_when("on the peer", "ss -tanp state close-wait: there the application never closes (CW001)");
     finding.advise_when(
-        "on the closer",
-        "ss -tanpo state fin-wait-2: with timer:(timewait,…) it is an orphan and ends by itself; with users:(…) a process holds it, which should wait with a limit after shutdown() and then close()",
+        say!("on the peer"),
+        say!("ss -tanp state close-wait: there the application never closes (CW001)"),
     );
-    finding.advise("net.ipv4.tcp_fin_timeout bounds orphans only and is not TIME-WAIT; with a few seconds honest but slow peers get RST.");
+    finding.advise_when(say!("on the closer"), say!("ss -tanpo state fin-wait-2: with timer:(timewait,…) it is an orphan and ends by itself; with users:(…) a process holds it, which should wait with a limit after shutdown() and then close()"));
+    finding.advise(say!("net.ipv4.tcp_fin_timeout bounds orphans only and is not TIME-WAIT; with a few seconds honest but slow peers get RST."));
     finding.references =
         ["RFC 9293 section 3.6.1", "Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()"].map(str::to_owned).to_vec();
     finding

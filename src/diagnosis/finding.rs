@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Socket;
+use crate::language::{Language, Speak, Text, values};
 use crate::time::Time;
 
 /// How bad it is for the people who use the service.
@@ -62,16 +63,16 @@ pub enum Cell {
     /// A measured value.
     Number(f64),
     /// A name or a sentence.
-    Text(String),
+    Text(Text),
 }
 
 /// A small table that belongs to a finding.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Table {
     /// What it shows.
-    pub title: String,
+    pub title: Text,
     /// Column names, with units.
-    pub columns: Vec<String>,
+    pub columns: Vec<Text>,
     /// As many cells a row as there are columns.
     pub rows: Vec<Vec<Cell>>,
 }
@@ -92,16 +93,16 @@ pub struct Exhibit {
     #[schemars(with = "Option<String>")]
     pub time: Option<Time>,
     /// What it shows, in words.
-    pub text: String,
+    pub text: Text,
 }
 
 /// A cause that was weighed and does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RuledOut {
     /// The cause: a rule's name, or words.
-    pub cause: String,
+    pub cause: Text,
     /// What excludes it.
-    pub because: String,
+    pub because: Text,
 }
 
 /// What to do, and when it applies.
@@ -109,9 +110,9 @@ pub struct RuledOut {
 pub struct Advice {
     /// The condition under which it applies (a kernel version, a role); always where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
+    pub when: Option<Text>,
     /// What to do.
-    pub text: String,
+    pub text: Text,
 }
 
 /// Which packets prove a finding: all of them, not only the exhibits.
@@ -144,9 +145,9 @@ pub struct Finding {
     /// How sure it is.
     pub confidence: Confidence,
     /// One line: what is wrong, and where.
-    pub title: String,
+    pub title: Text,
     /// A few sentences: what was seen, and what follows.
-    pub summary: String,
+    pub summary: Text,
     /// The capture point it was seen at; absent where snapshots alone show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub point: Option<String>,
@@ -188,10 +189,67 @@ pub struct NotJudged {
     /// The rule's code.
     pub rule: &'static str,
     /// What is missing or in the way.
-    pub because: String,
+    pub because: Text,
     /// What to record next time, so that it can be decided.
-    pub record_next: String,
+    pub record_next: Text,
 }
+
+impl Speak for Finding {
+    fn speak(&mut self, language: Language) {
+        self.title.speak(language);
+        self.summary.speak(language);
+        self.tables.speak(language);
+        self.exhibits.speak(language);
+        self.ruled_out.speak(language);
+        self.advice.speak(language);
+    }
+}
+
+impl Speak for Table {
+    fn speak(&mut self, language: Language) {
+        self.title.speak(language);
+        self.columns.speak(language);
+        self.rows.speak(language);
+    }
+}
+
+impl Speak for Cell {
+    fn speak(&mut self, language: Language) {
+        if let Self::Text(text) = self {
+            text.speak(language);
+        }
+    }
+}
+
+impl Speak for Exhibit {
+    fn speak(&mut self, language: Language) {
+        self.text.speak(language);
+    }
+}
+
+impl Speak for RuledOut {
+    fn speak(&mut self, language: Language) {
+        self.cause.speak(language);
+        self.because.speak(language);
+    }
+}
+
+impl Speak for Advice {
+    fn speak(&mut self, language: Language) {
+        self.when.speak(language);
+        self.text.speak(language);
+    }
+}
+
+impl Speak for NotJudged {
+    fn speak(&mut self, language: Language) {
+        self.because.speak(language);
+        self.record_next.speak(language);
+    }
+}
+
+// A subject is written alike in every language.
+values!(Subject);
 
 impl Subject {
     /// A Wireshark display filter for the subject's packets.
@@ -243,13 +301,13 @@ impl Finding {
     }
 
     /// Adds advice that always applies.
-    pub fn advise(&mut self, text: impl Into<String>) {
-        self.advice.push(Advice { when: None, text: text.into() });
+    pub fn advise(&mut self, text: Text) {
+        self.advice.push(Advice { when: None, text });
     }
 
     /// Adds advice that applies under a condition.
-    pub fn advise_when(&mut self, when: impl Into<String>, text: impl Into<String>) {
-        self.advice.push(Advice { when: Some(when.into()), text: text.into() });
+    pub fn advise_when(&mut self, when: Text, text: Text) {
+        self.advice.push(Advice { when: Some(when), text });
     }
 
     /// Names what it follows from: RFC sections, kernel sources, manuals.
@@ -258,8 +316,8 @@ impl Finding {
     }
 
     /// Adds a cause that does not hold.
-    pub fn rule_out(&mut self, cause: impl Into<String>, because: impl Into<String>) {
-        self.ruled_out.push(RuledOut { cause: cause.into(), because: because.into() });
+    pub fn rule_out(&mut self, cause: Text, because: Text) {
+        self.ruled_out.push(RuledOut { cause, because });
     }
 }
 
@@ -284,13 +342,6 @@ impl From<Vec<Exhibit>> for Exhibits {
         all.truncate(super::EXHIBITS_SHOWN);
         Self { shown: all, total, first, last }
     }
-}
-
-/// A count as people say it: `1 SYN`, `3 SYNs`.
-#[must_use]
-pub fn plural(count: u64, one: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {one}{s}")
 }
 
 /// A letter for a clock: A is the highest.

@@ -7,6 +7,7 @@ use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Connection, Socket};
 use crate::evidence::groups::Ends;
 use crate::evidence::tally::Service;
+use crate::language::Text;
 
 /// What a rule picked between one client address and one server socket.
 pub(super) struct Group<'a, T> {
@@ -99,7 +100,7 @@ impl<T> Group<'_, T> {
         &self,
         case: &Case<'_>,
         show: Show,
-        text: impl Fn(&Connection<'_>, &T) -> String,
+        text: impl Fn(&Connection<'_>, &T) -> Text,
     ) -> super::finding::Exhibits {
         let place = |connection: &Connection<'_>| match show {
             Show::First => connection.first(),

@@ -3,10 +3,10 @@
 //! The counters are those of Linux `net/ipv4/proc.c`; what moves them stands in `tcp_conn_request()` (PAWSPassive,
 //! TCPReqQFullDrop, ListenOverflows) and `tcp_v4_syn_recv_sock()` (ListenOverflows again, for final ACKs).
 
-use super::finding::plural;
 use super::weigh::{Cause, Service};
 use super::{Case, Confidence, Exhibit, Finding, KernelVersion, number};
 use crate::evidence::hosts::{Delta, HostView};
+use crate::language::{Joint, Text, plural, say, words};
 use crate::snapshot::Source;
 use crate::time::Span;
 
@@ -55,7 +55,7 @@ impl Agreement {
 
 /// Why the timestamp check cannot be the cause, by what the host says.
 pub(super) struct Excluded {
-    pub because: String,
+    pub because: Text,
 }
 
 impl<'a> HostFacts<'a> {
@@ -95,14 +95,14 @@ impl<'a> HostFacts<'a> {
         if let Some(kernel) = self.host.host.kernel() {
             let since = (u32::from(gone_since.0), u32::from(gone_since.1));
             if (kernel.numbers.0, kernel.numbers.1) >= since {
-                let because = format!("runs Linux {}, which has no tcp_tw_recycle", kernel.release);
-                return Some(excluded(name, &because, kernel.source));
+                let because = say!("runs Linux {release}, which has no tcp_tw_recycle", release = kernel.release);
+                return Some(excluded(name, because, kernel.source));
             }
         }
         let live = || facts.settings.iter().filter(|setting| setting.live);
         let recycle: Vec<_> = live().filter(|setting| &*setting.name == RECYCLE).collect();
         if let Some(off) = recycle.first().filter(|_| recycle.iter().all(|setting| &*setting.value == "0")) {
-            return Some(excluded(name, "says `net.ipv4.tcp_tw_recycle = 0`", off.source));
+            return Some(excluded(name, say!("says `net.ipv4.tcp_tw_recycle = 0`"), off.source));
         }
         if recycle.is_empty() {
             // Its neighbours of a whole listing are there, and it is not.
@@ -114,7 +114,11 @@ impl<'a> HostFacts<'a> {
                     .all(there)
             });
             if let Some(reuse) = whole {
-                return Some(excluded(name, "lists its settings, and tcp_tw_recycle is not among them", reuse.source));
+                return Some(excluded(
+                    name,
+                    say!("lists its settings, and tcp_tw_recycle is not among them"),
+                    reuse.source,
+                ));
             }
         }
         if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta == 0)
@@ -122,11 +126,11 @@ impl<'a> HostFacts<'a> {
             && self.spans
         {
             let because =
-                "counted no PAWSPassive while these SYNs went unanswered, and a second cause explains them all";
+                say!("counted no PAWSPassive while these SYNs went unanswered, and a second cause explains them all");
             return Some(excluded(name, because, passive.sources.1));
         }
         let lacking = self.host.lacks_counter("TcpExt", PAWS_PASSIVE)?;
-        Some(excluded(name, "lists every TcpExt counter, and PAWSPassive is not among them", lacking))
+        Some(excluded(name, say!("lists every TcpExt counter, and PAWSPassive is not among them"), lacking))
     }
 
     /// Whether the kernel that the host names has `tcp_tw_recycle`.
@@ -153,12 +157,12 @@ impl<'a> HostFacts<'a> {
         let taught =
             of_client.flat_map(|connection| connection.learnt()).flatten().any(|learnt| learnt.tsval.0 == value);
         let text = if taught {
-            " which a close in the capture taught it"
+            say!(" which a close in the capture taught it")
         } else {
-            " which no close in the capture taught it: it comes from one that was not captured"
+            say!(" which no close in the capture taught it: it comes from one that was not captured")
         };
-        finding.summary.push_str(&format!(" The host remembers TSval {value} of {client},{text}."));
-        put_first(finding, vec![line(stamp.source, format!("{client} tw_ts {value}"))]);
+        finding.summary.add(say!("The host remembers TSval {value} of {client},{text}.", value, client, text));
+        put_first(finding, vec![line(stamp.source, say!("{client} tw_ts {value}", client, value))]);
     }
 
     fn weigh_passive(&self, finding: &mut Finding) -> Agreement {
@@ -166,39 +170,55 @@ impl<'a> HostFacts<'a> {
         let Seen { dropped, either, undecided, .. } = self.seen;
         finding.metric("paws_passive", number(passive.delta));
         let most = dropped + either;
-        let range = if either == 0 { format!("{dropped}") } else { format!("{dropped} to {most}") };
-        let grew = format!(" The host's own counter ({}): PAWSPassive grew by {}", self.host.name, passive.delta);
+        let range =
+            if either == 0 { Text::value(dropped.to_string()) } else { say!("{dropped} to {most}", dropped, most) };
+        let grew = say!(
+            "The host's own counter ({host}): PAWSPassive grew by {delta}",
+            host = self.host.name,
+            delta = passive.delta
+        );
         let (agreement, text) = if (dropped..=most).contains(&passive.delta) {
-            (Agreement::Agrees, format!("{grew}, as the capture says ({range}).{}", self.rest(passive.delta)))
+            (
+                Agreement::Agrees,
+                say!("{grew}, as the capture says ({range}).", grew, range).then(self.rest(passive.delta)),
+            )
         } else if passive.delta > most && passive.delta <= most + undecided {
-            let text =
-                format!("{grew}, as the capture says ({range}, and up to {undecided} more that it leaves undecided).");
+            let text = say!(
+                "{grew}, as the capture says ({range}, and up to {undecided} more that it leaves undecided).",
+                grew,
+                range,
+                undecided
+            );
             (Agreement::Agrees, text)
         } else if !self.spans {
             (
                 Agreement::Open,
-                format!(
-                    "{grew}, and the capture shows {range}: the snapshots do not lie around all of these SYNs, so that the two need not agree."
+                say!(
+                    "{grew}, and the capture shows {range}: the snapshots do not lie around all of these SYNs, so that the two need not agree.",
+                    grew,
+                    range
                 ),
             )
         } else {
             let why = if passive.delta > most {
-                "the capture does not show all SYNs of the host, or the check drops more than was attributed to it"
+                say!(
+                    "the capture does not show all SYNs of the host, or the check drops more than was attributed to it"
+                )
             } else {
-                "something in front of the host drops the others, or the snapshots are of another host or time"
+                say!("something in front of the host drops the others, or the snapshots are of another host or time")
             };
-            (Agreement::Disagrees, format!("{grew}, but the capture shows {range}: the two disagree; {why}."))
+            (
+                Agreement::Disagrees,
+                say!("{grew}, but the capture shows {range}: the two disagree; {why}.", grew, range, why),
+            )
         };
-        finding.summary.push_str(&text);
+        finding.summary.add(text);
         let mut exhibits = counter_exhibits("PAWSPassive", &passive);
         exhibits.extend(self.recycle_setting());
         if let Some(killed) = self.host.delta(TW_KILLED).filter(|killed| killed.delta > 0)
             && !ends_orphans_early(self.host)
         {
-            finding.summary.push_str(&format!(
-                " TWKilled grew by {}: TIME-WAITs ended within 4 s, as only tcp_tw_recycle lets them (3.5 RTO instead of 60 s).",
-                killed.delta
-            ));
+            finding.summary.add(say!("TWKilled grew by {delta}: TIME-WAITs ended within 4 s, as only tcp_tw_recycle lets them (3.5 RTO instead of 60 s).", delta = killed.delta));
             exhibits.extend(counter_exhibits("TWKilled", &killed).pop());
         }
         put_first(finding, exhibits);
@@ -208,11 +228,8 @@ impl<'a> HostFacts<'a> {
     /// Where one snapshot alone tells the counter: since the host came up.
     fn weigh_paws_total(&self, finding: &mut Finding) -> Agreement {
         let Some((total, source)) = self.host.counter(PAWS_PASSIVE) else { return Agreement::Open };
-        finding.summary.push_str(&format!(
-            " The host ({}) has counted PAWSPassive {total} since it came up; a second snapshot would tell how many of those are these.",
-            self.host.name
-        ));
-        let mut exhibits = vec![line(source, format!("PAWSPassive {total} since the host came up"))];
+        finding.summary.add(say!("The host ({host}) has counted PAWSPassive {total} since it came up; a second snapshot would tell how many of those are these.", host = self.host.name, total));
+        let mut exhibits = vec![line(source, say!("PAWSPassive {total} since the host came up", total))];
         exhibits.extend(self.recycle_setting());
         put_first(finding, exhibits);
         Agreement::Open
@@ -220,33 +237,42 @@ impl<'a> HostFacts<'a> {
 
     fn recycle_setting(&self) -> Option<Exhibit> {
         let on = self.host.host.facts.settings.iter().find(|s| s.live && &*s.name == RECYCLE && &*s.value != "0")?;
-        Some(line(on.source, format!("{RECYCLE} = {}", on.value)))
+        Some(line(on.source, Text::value(format!("{RECYCLE} = {}", on.value))))
     }
 
     /// Which counters hold the unanswered SYNs that PAWSPassive does not.
-    fn rest(&self, passive: u64) -> String {
+    fn rest(&self, passive: u64) -> Text {
         let grown = |counter: &str| self.host.delta(counter).map_or(0, |delta| delta.delta);
         let (requests, accepts) = (grown(REQ_Q_FULL_DROP), grown(LISTEN_OVERFLOWS));
         let Some(left) = self.seen.all.checked_sub(passive).filter(|left| *left > 0 && requests + accepts > 0) else {
-            return String::new();
+            return Text::default();
         };
         if left == requests {
             let also = match accepts {
-                0 => String::new(),
-                accepts => format!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs"),
+                0 => Text::default(),
+                accepts => say!("; ListenOverflows {accepts} counts final ACKs of handshakes, not these SYNs", accepts),
             };
-            format!(
-                " The other {left} of the {} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
-                plural(self.seen.all, "unanswered SYN")
+            say!(
+                "The other {left} of the {syns} met a full request queue: TCPReqQFullDrop grew by exactly {requests}{also}.",
+                left,
+                syns = plural(self.seen.all, "unanswered SYN"),
+                requests,
+                also
             )
         } else if requests <= left && left <= requests + accepts {
-            format!(
-                " The other {left} of the {} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
-                plural(self.seen.all, "unanswered SYN")
+            say!(
+                "The other {left} of the {syns} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
+                left,
+                syns = plural(self.seen.all, "unanswered SYN"),
+                requests,
+                accepts
             )
         } else {
-            format!(
-                " Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show."
+            say!(
+                "Of the other {left} unanswered SYNs, TCPReqQFullDrop ({requests}) and ListenOverflows ({accepts}) explain only a part, or count what the capture does not show.",
+                left,
+                requests,
+                accepts
             )
         }
     }
@@ -260,7 +286,7 @@ impl<'a> HostFacts<'a> {
             let Some(delta) = self.host.delta(counter) else { continue };
             finding.metric(metric, number(delta.delta));
             let short = counter.trim_start_matches("TcpExt");
-            grown.push(format!("{short} {} ({what})", delta.delta));
+            grown.push(say!("{short} {delta} ({what})", short, delta = delta.delta, what = Text::of(what)));
             if counter != LISTEN_DROPS {
                 *counted.get_or_insert(0) += delta.delta;
             }
@@ -270,29 +296,29 @@ impl<'a> HostFacts<'a> {
         }
         let mut rows: Vec<Exhibit> = Vec::new();
         for (row, waiting, limit) in self.host.full_queues(service.server) {
-            let text = format!(
-                "LISTEN on port {}: {} for accept, and the queue holds {limit}",
-                service.server.port,
-                if waiting == 1 { "1 connection waits".to_owned() } else { format!("{waiting} connections wait") },
+            let text = say!(
+                "LISTEN on port {port}: {waiting} for accept, and the queue holds {limit}",
+                port = service.server.port,
+                waiting =
+                    if waiting == 1 { say!("1 connection waits") } else { say!("{waiting} connections wait", waiting) },
+                limit
             );
             rows.push(line(row.source, text));
         }
         let full = !rows.is_empty();
         if !grown.is_empty() {
-            finding.summary.push_str(&format!(
-                " The host's own counters ({}) grew: {}.",
-                self.host.name,
-                grown.join(", ")
+            finding.summary.add(say!(
+                "The host's own counters ({host}) grew: {grown}.",
+                host = self.host.name,
+                grown = Text::joined(Joint::Commas, grown)
             ));
         }
         if full {
-            finding.summary.push_str(" A listing of its sockets shows the accept queue full.");
+            finding.summary.add(say!("A listing of its sockets shows the accept queue full."));
         }
         let agreement = match counted {
             Some(0) if self.spans && !full => {
-                finding.summary.push_str(
-                    " None of them moved while these SYNs went unanswered: host and capture disagree; something in front of the host drops the SYNs, or the snapshots are of another host or time.",
-                );
+                finding.summary.add(say!("None of them moved while these SYNs went unanswered: host and capture disagree; something in front of the host drops the SYNs, or the snapshots are of another host or time."));
                 Agreement::Disagrees
             }
             Some(0) => Agreement::Open,
@@ -302,11 +328,9 @@ impl<'a> HostFacts<'a> {
         };
         if let Some(passive) = self.host.delta(PAWS_PASSIVE).filter(|passive| passive.delta > 0) {
             finding.metric("paws_passive", number(passive.delta));
-            finding.summary.push_str(&format!(
-                " PAWSPassive grew by {} as well.{}",
-                passive.delta,
-                self.rest(passive.delta)
-            ));
+            finding.summary.add(
+                say!("PAWSPassive grew by {delta} as well.", delta = passive.delta).then(self.rest(passive.delta)),
+            );
         }
         rows.append(&mut exhibits);
         put_first(finding, rows);
@@ -330,19 +354,25 @@ const REQ_Q_FULL_DROP: &str = "TcpExtTCPReqQFullDrop";
 
 /// Counters of full queues: name, metric, and what they count.
 const QUEUE_COUNTERS: [(&str, &str, &str); 3] = [
-    (LISTEN_OVERFLOWS, "listen_overflows", "SYNs and final ACKs that met a full accept queue"),
-    (REQ_Q_FULL_DROP, "req_q_full_drop", "SYNs that met a full request queue"),
-    (LISTEN_DROPS, "listen_drops", "all that listeners dropped, PAWSPassive included"),
+    (LISTEN_OVERFLOWS, "listen_overflows", words!("SYNs and final ACKs that met a full accept queue")),
+    (REQ_Q_FULL_DROP, "req_q_full_drop", words!("SYNs that met a full request queue")),
+    (LISTEN_DROPS, "listen_drops", words!("all that listeners dropped, PAWSPassive included")),
 ];
 
-fn excluded(host: &str, because: &str, source: Source) -> Excluded {
+fn excluded(host: &str, because: Text, source: Source) -> Excluded {
     Excluded {
-        because: format!("the host itself ({host}) {because} (i{}, line {})", u64::from(source.input) + 1, source.line),
+        because: say!(
+            "the host itself ({host}) {because} (i{input}, line {line})",
+            host,
+            because,
+            input = u64::from(source.input) + 1,
+            line = source.line
+        ),
     }
 }
 
 /// A line of a snapshot as an exhibit.
-fn line(source: Source, text: String) -> Exhibit {
+fn line(source: Source, text: Text) -> Exhibit {
     Exhibit {
         input: format!("i{}", u64::from(source.input) + 1),
         frame: None,
@@ -355,8 +385,11 @@ fn line(source: Source, text: String) -> Exhibit {
 /// The lines of the first value and the last.
 fn counter_exhibits(counter: &str, delta: &Delta) -> Vec<Exhibit> {
     vec![
-        line(delta.sources.0, format!("{counter} {} at first", delta.first)),
-        line(delta.sources.1, format!("{counter} {} at last: {} more", delta.last, delta.delta)),
+        line(delta.sources.0, say!("{counter} {delta} at first", counter, delta = delta.first)),
+        line(
+            delta.sources.1,
+            say!("{counter} {delta} at last: {delta_2} more", counter, delta = delta.last, delta_2 = delta.delta),
+        ),
     ]
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::{Case, Exhibit};
 use crate::evidence::hosts::HostView;
+use crate::language::Text;
 use crate::snapshot::Source;
 
 /// The limits of one host.
@@ -106,7 +107,7 @@ impl<'a> Limits<'a> {
 }
 
 /// A line of a snapshot as an exhibit.
-pub(super) fn line(source: Source, text: String) -> Exhibit {
+pub(super) fn line(source: Source, text: Text) -> Exhibit {
     Exhibit {
         input: format!("i{}", u64::from(source.input) + 1),
         frame: None,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::Exhibit;
 use super::host_limits;
 use crate::evidence::hosts::HostView;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, LogLine, LogTime, Sample, Source};
 use crate::time::{Span, Time};
 
@@ -16,7 +17,7 @@ use crate::time::{Span, Time};
 #[derive(Clone, Debug)]
 pub(super) struct Sign {
     /// What the host says.
-    pub words: String,
+    pub words: Text,
     /// The line that says it.
     pub source: Source,
     /// When, where the line tells.
@@ -62,19 +63,19 @@ fn kernel(view: &HostView, log: &[LogLine]) -> Vec<Sign> {
     let mut signs = Vec::new();
     for line in log {
         let (what, proof) = match line.kind {
-            LogKind::SoftLockup => ("a CPU was stuck in the kernel", true),
-            LogKind::HardLockup => ("a CPU took no interrupts", true),
-            LogKind::RcuStall => ("a CPU did not report in time", true),
-            LogKind::TimerSlow => ("a timer interrupt took too long", false),
-            LogKind::ClocksourceUnstable => ("the clock source was given up", false),
-            LogKind::TransmitTimeout => ("a transmit queue stood still", false),
-            LogKind::HungTask => ("a task waited without end", false),
+            LogKind::SoftLockup => (say!("a CPU was stuck in the kernel"), true),
+            LogKind::HardLockup => (say!("a CPU took no interrupts"), true),
+            LogKind::RcuStall => (say!("a CPU did not report in time"), true),
+            LogKind::TimerSlow => (say!("a timer interrupt took too long"), false),
+            LogKind::ClocksourceUnstable => (say!("the clock source was given up"), false),
+            LogKind::TransmitTimeout => (say!("a transmit queue stood still"), false),
+            LogKind::HungTask => (say!("a task waited without end"), false),
             _ => continue,
         };
         let count = told.entry(line.kind).or_default();
         *count += 1;
         if *count <= MOST {
-            let words = format!("kernel: {} ({what})", line.text.trim());
+            let words = say!("kernel: {text} ({what})", text = line.text.trim(), what);
             signs.push(Sign { words, source: line.source, at: moment(view, line.time), proof });
         }
     }
@@ -98,14 +99,19 @@ fn shares(samples: &[Sample]) -> Vec<Sign> {
         let named = samples.iter().filter(|sample| names.contains(&&*sample.name) && sample.value > least);
         named.max_by(|one, other| one.value.total_cmp(&other.value))
     };
-    let sign = |sample: &Sample, what: &str| Sign {
-        words: format!("CPU {}: {:.1} % {what}", sample.subject, sample.value),
+    let sign = |sample: &Sample, what: Text| Sign {
+        words: say!(
+            "CPU {subject}: {value} % {what}",
+            subject = sample.subject,
+            value = format!("{:.1}", sample.value),
+            what
+        ),
         source: sample.source,
         at: None,
         proof: false,
     };
-    let steal = worst(["%steal", "st"], STEAL).map(|sample| sign(sample, "of the time stolen by the hypervisor"));
-    let soft = worst(["%soft", "si"], SOFT).map(|sample| sign(sample, "of the time in softirqs"));
+    let steal = worst(["%steal", "st"], STEAL).map(|sample| sign(sample, say!("of the time stolen by the hypervisor")));
+    let soft = worst(["%soft", "si"], SOFT).map(|sample| sign(sample, say!("of the time in softirqs")));
     steal.into_iter().chain(soft).collect()
 }
 
@@ -118,7 +124,12 @@ fn one_cpu(samples: &[Sample]) -> Option<Sign> {
     let most = row.iter().max_by(|one, other| one.value.total_cmp(&other.value))?;
     let share = most.value / all * 100.0;
     (row.len() > 1 && all >= ENOUGH && share > ONE_CPU).then(|| Sign {
-        words: format!("{} handled {share:.0} % of all NET_RX softirqs of {} CPUs", most.subject, row.len()),
+        words: say!(
+            "{subject} handled {share} % of all NET_RX softirqs of {row} CPUs",
+            subject = most.subject,
+            share = format!("{share:.0}"),
+            row = row.len()
+        ),
         source: last,
         at: None,
         proof: false,

@@ -21,10 +21,10 @@ use self::place::Pings;
 use self::tell::Told;
 use super::stall::Look;
 use super::{Case, Finding, NotJudged, Rule, Subject, Verdict};
+use crate::language::{Said, Text, pages, say};
 use crate::snapshot::PingTool;
 
-pub(super) static RULE: Rule =
-    Rule { code: "STALL001", name: "host-stall", explanation: include_str!("host_stall.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "STALL001", name: "host-stall", explanation: pages!("host_stall"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let (pairs, logs) = (case.stalls(), case.ping_logs());
@@ -43,7 +43,7 @@ fn of_pair(case: &Case<'_>, pair: &PairStalls) -> Finding {
         looks: &pair.looks,
         watched: pair.watched,
         dated: true,
-        names: (client.to_string(), server.to_string()),
+        names: (client.said(), server.said()),
     };
     let mut finding = told.finding(case, &RULE, subject, Some(pair.point), place::place(case, Pings::Captured(pair)));
     let kind = if client.is_ipv4() { "icmp.type==8 || icmp.type==0" } else { "icmpv6.type==128 || icmpv6.type==129" };
@@ -54,10 +54,15 @@ fn of_pair(case: &Case<'_>, pair: &PairStalls) -> Finding {
     for log in case.ping_logs().iter().filter(|log| !log.holds.is_empty() && log.is_of(pair)) {
         let agree =
             log.holds.iter().filter(|hold| pair.holds.iter().any(|t| t.meets(hold.start, hold.release.0))).count();
-        finding.summary.push_str(&format!(
-            " The log of the same pings ({}) shows {agree} of {}, too.",
-            log.inputs(),
-            if pair.holds.len() == 1 { "1 stall".to_owned() } else { format!("these {} stalls", pair.holds.len()) }
+        finding.summary.add(say!(
+            "The log of the same pings ({inputs}) shows {agree} of {holds}, too.",
+            inputs = log.inputs(),
+            agree,
+            holds = if pair.holds.len() == 1 {
+                say!("1 stall")
+            } else {
+                say!("these {holds} stalls", holds = pair.holds.len())
+            }
         ));
         finding.exhibits_total = finding.exhibits_total.saturating_add(log.holds.len() as u64);
         let room = super::EXHIBITS_SHOWN.saturating_sub(finding.exhibits.len());
@@ -74,9 +79,9 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
     let client_ip = senders.next().copied().filter(|_| senders.next().is_none());
     let own_name = view.and_then(|view| view.host.name()).map(|name| name.to_string());
     // Without any name the file says whose finding it is.
-    let name = own_name.clone().or_else(|| client_ip.map(|ip| ip.to_string()));
-    let name = name.unwrap_or_else(|| format!("the host that wrote {}", log.inputs()));
-    let host = own_name.or_else(|| log.address.is_none().then(|| log.target.clone()));
+    let name = own_name.clone().map(Text::value).or_else(|| client_ip.map(|ip| ip.said()));
+    let name = name.unwrap_or_else(|| say!("the host that wrote {inputs}", inputs = log.inputs()));
+    let host = own_name.or_else(|| log.address.is_none().then(|| log.target.to_string()));
     let host = host.filter(|_| client_ip.is_none());
     let subject = Subject { client_ip, server_ip: log.address, server_port: None, host };
     let told = Told {
@@ -93,7 +98,9 @@ fn of_log(case: &Case<'_>, log: &LogStalls) -> Finding {
         tell::add_signs(&mut finding, view, &log.holds, log.dated);
     }
     if !log.dated {
-        finding.advise("Use ping -D next time: without times a log cannot be laid beside other pings, captures or kernel messages.");
+        finding.advise(say!(
+            "Use ping -D next time: without times a log cannot be laid beside other pings, captures or kernel messages."
+        ));
     }
     finding
 }
@@ -107,12 +114,14 @@ fn tcp_findings(case: &Case<'_>) -> Vec<Finding> {
 
 /// Pings that hint at a stall and cannot show it.
 fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
-    let mut kinds: BTreeMap<u8, (String, u64)> = BTreeMap::new();
-    let mut add = |kind: u8, words: String| kinds.entry(kind).or_insert_with(|| (words, 0)).1 += 1;
+    let mut kinds: BTreeMap<u8, (Text, u64)> = BTreeMap::new();
+    let mut add = |kind: u8, words: Text| kinds.entry(kind).or_insert_with(|| (words, 0)).1 += 1;
     let of_pairs = pairs.iter().filter(|pair| pair.holds.is_empty());
-    let of_pairs = of_pairs.map(|pair| (format!("{} pings {}", pair.client, pair.server), &pair.looks));
+    let of_pairs =
+        of_pairs.map(|pair| (say!("{client} pings {server}", client = pair.client, server = pair.server), &pair.looks));
     let of_logs = logs.iter().filter(|log| log.holds.is_empty() && !pairs.iter().any(|pair| log.is_of(pair)));
-    let of_logs = of_logs.map(|log| (format!("{} (pings of {})", log.inputs(), log.target), &log.looks));
+    let of_logs = of_logs
+        .map(|log| (say!("{inputs} (pings of {target})", inputs = log.inputs(), target = log.target), &log.looks));
     for (who, looks) in of_pairs.chain(of_logs) {
         for look in looks {
             let kind = match look {
@@ -121,7 +130,7 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
                 Look::Serial => 2,
                 _ => continue,
             };
-            add(kind, format!("{who}: {look}"));
+            add(kind, say!("{who}: {look}", who, look));
         }
     }
     for log in logs {
@@ -131,26 +140,34 @@ fn not_judged(pairs: &[PairStalls], logs: &[LogStalls]) -> Vec<NotJudged> {
             };
             let why = match one.tool {
                 PingTool::Windows => {
-                    "ping of Windows sends a probe after the answer to the one before, so a stall shows as one late answer"
+                    say!(
+                        "ping of Windows sends a probe after the answer to the one before, so a stall shows as one late answer"
+                    )
                 }
-                _ => "its probes have no numbers",
+                _ => say!("its probes have no numbers"),
             };
             add(
                 3,
-                format!(
-                    "{} (pings of {}): {why}; the longest took {longest}, half of them {usual}",
-                    log.inputs(),
-                    log.target
+                say!(
+                    "{inputs} (pings of {target}): {why}; the longest took {longest}, half of them {usual}",
+                    inputs = log.inputs(),
+                    target = log.target,
+                    why,
+                    longest,
+                    usual
                 ),
             );
         }
     }
-    let told = |(first, count): (String, u64)| {
-        let more = if count > 1 { format!(" ({} more alike)", count.saturating_sub(1)) } else { String::new() };
+    let told = |(first, count): (Text, u64)| {
+        let more =
+            if count > 1 { say!(" ({count} more alike)", count = count.saturating_sub(1)) } else { Text::default() };
         NotJudged {
             rule: RULE.code,
-            because: format!("{first}{more}"),
-            record_next: "ping -D -O with an interval of at most a quarter of the stall to look for (ping -i 0.1), while capturing at both ends.".to_owned(),
+            because: say!("{first}{more}", first, more),
+            record_next: say!(
+                "ping -D -O with an interval of at most a quarter of the stall to look for (ping -i 0.1), while capturing at both ends."
+            ),
         }
     };
     kinds.into_values().map(told).collect()

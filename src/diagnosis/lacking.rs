@@ -5,13 +5,14 @@
 
 use super::claims::{Claims, Counted, claims};
 use super::{Case, Finding, NotJudged, Rule, Verdict};
+use crate::language::{Joint, Text, say};
 
 /// What one host lacks for one rule.
 pub(super) struct Lack {
     /// What was given, and what was not.
-    pub because: String,
+    pub because: Text,
     /// Commands that tell it.
-    pub record: &'static str,
+    pub record: Text,
 }
 
 /// Judges every host by itself, and says what was lacking where nothing was found.
@@ -41,12 +42,12 @@ pub(super) fn not_judged<'a>(
     let mut lacking = hosts.into_iter().filter_map(|host| Some((host.host.name.as_str(), lack(&host)?)));
     let Some((name, first)) = lacking.next() else { return Vec::new() };
     let others = match lacking.count() {
-        0 => String::new(),
-        1 => " (and so for one host more)".to_owned(),
-        more => format!(" (and so for {more} hosts more)"),
+        0 => Text::default(),
+        1 => say!(" (and so for one host more)"),
+        more => say!(" (and so for {more} hosts more)", more),
     };
-    let because = format!("{name}: {}{others}", first.because);
-    vec![NotJudged { rule: rule.code, because, record_next: first.record.to_owned() }]
+    let because = say!("{host}: {because}{others}", host = name, because = first.because, others);
+    vec![NotJudged { rule: rule.code, because, record_next: first.record }]
 }
 
 /// A counter that is worth a look, and nothing to hold it against.
@@ -55,6 +56,10 @@ pub(super) fn no_whole(host: &Claims<'_>, counted: Option<Counted>, few: u64, wh
     if wholes.iter().any(|whole| host.counted(whole).is_some()) {
         return None;
     }
-    let because = format!("{counted}, and {} is not told, so that its share is not known", wholes.join(" and "));
-    Some(Lack { because, record: "uptime; nstat -az (or /proc/net/snmp beside /proc/net/netstat)" })
+    let because = say!(
+        "{counted}, and {wholes} is not told, so that its share is not known",
+        counted,
+        wholes = Text::joined(Joint::And, wholes.iter().map(|whole| Text::value(*whole)))
+    );
+    Some(Lack { because, record: say!("uptime; nstat -az (or /proc/net/snmp beside /proc/net/netstat)") })
 }

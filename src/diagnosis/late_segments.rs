@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Late, Side, Socket};
+use crate::language::{Text, say};
 use crate::time::Span;
 
 /// Late segments by capture point, client address and server socket.
@@ -35,6 +36,6 @@ pub(super) fn age(late: &Late<'_>) -> Option<Span> {
 }
 
 /// The sender, in words.
-pub(super) fn sender(late: &Late<'_>) -> &'static str {
-    if late.by == Side::Client { "client" } else { "server" }
+pub(super) fn sender(late: &Late<'_>) -> Text {
+    if late.by == Side::Client { say!("client") } else { say!("server") }
 }

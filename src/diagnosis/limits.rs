@@ -4,6 +4,7 @@ use super::{Case, Cell, Confidence, Exhibit, Finding, Rule, Severity, Subject, T
 use crate::connection::Connection;
 use crate::evidence::sight::{Examples, Place};
 use crate::ingest::Capture;
+use crate::language::{Text, say, words};
 use crate::time::Time;
 
 /// A capture among the inputs.
@@ -32,7 +33,7 @@ impl One<'_> {
     }
 
     /// A frame of this input as an exhibit; it is counted from 0.
-    pub fn exhibit(self, frame: Option<u64>, time: Option<Time>, text: String) -> Exhibit {
+    pub fn exhibit(self, frame: Option<u64>, time: Option<Time>, text: Text) -> Exhibit {
         Exhibit { input: format!("i{}", self.input + 1), frame: frame.map(|frame| frame + 1), line: None, time, text }
     }
 }
@@ -49,12 +50,11 @@ fn about_packets(mut finding: Finding) -> Finding {
 }
 
 /// Says what other rules cannot tell because of it.
-pub(super) fn cannot_be_told(finding: &mut Finding, rules: &[(&str, &str)]) {
-    let text = |text: &str| Cell::Text(text.to_owned());
+pub(super) fn cannot_be_told(finding: &mut Finding, rules: &[(Text, Text)]) {
     finding.tables.push(Table {
-        title: "What cannot be told because of it".to_owned(),
-        columns: vec!["rules".to_owned(), "what".to_owned()],
-        rows: rules.iter().map(|(rules, what)| vec![text(rules), text(what)]).collect(),
+        title: say!("What cannot be told because of it"),
+        columns: words!("rules", "what").map(Text::of).to_vec(),
+        rows: rules.iter().map(|(rules, what)| vec![Cell::Text(rules.clone()), Cell::Text(what.clone())]).collect(),
     });
 }
 
@@ -63,7 +63,7 @@ pub(super) fn exhibits(
     case: &Case<'_>,
     point: u16,
     examples: &Examples,
-    text: impl Fn(Connection<'_>) -> String,
+    text: impl Fn(Connection<'_>) -> Text,
 ) -> Vec<Exhibit> {
     let one = |(frame, place): &(u64, Place)| {
         let connection = case.connection(*place)?;
@@ -75,15 +75,15 @@ pub(super) fn exhibits(
 }
 
 /// `a to b:80`.
-pub(super) fn ends(connection: Connection<'_>) -> String {
-    format!("{} to {}", connection.client(), connection.server())
+pub(super) fn ends(connection: Connection<'_>) -> Text {
+    say!("{client} to {server}", client = connection.client(), server = connection.server())
 }
 
 /// A share as people say it.
 #[allow(clippy::cast_precision_loss)]
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub(super) fn percent(part: u64, whole: u64) -> Text {
     let share = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
-    if part > 0 && share < 0.1 { "less than 0.1 %".to_owned() } else { format!("{share:.1} %") }
+    if part > 0 && share < 0.1 { say!("less than 0.1 %") } else { Text::value(format!("{share:.1} %")) }
 }
 
 /// What to record instead, for most of these rules.

@@ -2,9 +2,9 @@
 
 use super::limits::{at_point, cannot_be_told, ends, exhibits, percent};
 use super::{Case, Confidence, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 
-pub(super) static RULE: Rule =
-    Rule { code: "CAP010", name: "mid-stream", explanation: include_str!("mid_stream.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "CAP010", name: "mid-stream", explanation: pages!("mid_stream"), judge };
 
 /// Connections below which a share says nothing.
 const FEWEST: u64 = 3;
@@ -22,34 +22,36 @@ fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
         return None;
     }
     let mut finding = at_point(&RULE, Severity::Info, Confidence::High, point);
-    finding.title = format!(
-        "{} of the connections were open before their first captured packet",
-        percent(count, sight.connections)
+    finding.title = say!(
+        "{connections} of the connections were open before their first captured packet",
+        connections = percent(count, sight.connections)
     );
-    finding.summary = format!(
-        "{count} of {} connections have no SYN here; {later} of them show their first packet more than a second after the capture began: they had been idle, or their SYN was filtered or lost. Who is the client is a guess there, by known listeners and then by the ports.",
-        sight.connections,
+    finding.summary = say!(
+        "{count} of {connections} connections have no SYN here; {later} of them show their first packet more than a second after the capture began: they had been idle, or their SYN was filtered or lost. Who is the client is a guess there, by known listeners and then by the ports.",
+        count,
+        connections = sight.connections,
+        later
     );
     finding.metric("connections", number(count));
     finding.metric("connections_total", number(sight.connections));
     finding.metric("appeared_later", number(later));
     finding.exhibit_all(exhibits(case, point, &sight.open_before, |c| {
-        format!("{}: the first packet that was captured is no SYN", ends(c))
+        say!("{c}: the first packet that was captured is no SYN", c = ends(c))
     }));
     finding.exhibits_total = count;
     cannot_be_told(
         &mut finding,
         &[
-            ("SYN001", "what earlier closes taught the server; the first 60 s are undecided"),
-            ("SYN001 to SYN009", "how these connections opened"),
-            ("TW001", "whether their socket pairs were used again within 2MSL"),
-            ("CW001 RST001", "who of both is the client, where the ports do not tell"),
+            (Text::value("SYN001"), say!("what earlier closes taught the server; the first 60 s are undecided")),
+            (say!("SYN001 to SYN009"), say!("how these connections opened")),
+            (Text::value("TW001"), say!("whether their socket pairs were used again within 2MSL")),
+            (Text::value("CW001 RST001"), say!("who of both is the client, where the ports do not tell")),
         ],
     );
-    finding.advise("Begin the recording before the trouble, and let it run: two minutes of lead show what TIME-WAIT and the timestamp check remember.");
+    finding.advise(say!("Begin the recording before the trouble, and let it run: two minutes of lead show what TIME-WAIT and the timestamp check remember."));
     finding.advise_when(
-        "the filter asks for flags or lengths",
-        "record without: `tcpdump -i IFACE -nn -s 160 -w again.pcap 'tcp and host ADDRESS'`",
+        say!("the filter asks for flags or lengths"),
+        say!("record without: `tcpdump -i IFACE -nn -s 160 -w again.pcap 'tcp and host ADDRESS'`"),
     );
     finding.references = vec!["RFC 9293 section 3.5".to_owned()];
     Some(finding)

@@ -3,13 +3,13 @@
 //! RFC 9293 sections 3.4.3 and 3.6.1 (what TIME-WAIT protects from), RFC 7323 section 5.3 (PAWS). A FIN that is
 //! repeated because its ACK was lost is no old duplicate; neither are keep-alives and plain retransmissions.
 
-use super::finding::plural;
 use super::late_segments::{Groups, age, finding as blank, groups, sender};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Late, LateAnswer, LateKind};
+use crate::language::{Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "TW004", name: "old-duplicate", explanation: include_str!("old_duplicate.md"), judge };
+    Rule { code: "TW004", name: "old-duplicate", explanation: pages!("old_duplicate"), judge };
 
 /// What a late segment could do to the connection it met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +42,27 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
     let drew = |answer: LateAnswer| count(&|late| late.answer.0 == answer);
     let severity = if harmful > 0 { Severity::Warning } else { Severity::Info };
     let mut finding = blank(&RULE, key, severity, Confidence::High);
-    finding.title = format!("{} between {client} and {server} came late", plural(total, "old segment"));
-    finding.summary = format!(
-        "{} came after the last ACK of their connection, {into_new} into the pair's next one. They drew {} ACKs and {} RSTs. {}",
-        total.saturating_sub(into_new),
-        drew(LateAnswer::Ack),
-        drew(LateAnswer::Rst),
-        if harmful > 0 {
-            format!(
-                "{harmful} could have been taken as data of the new connection: neither sequence number nor timestamp kept them out."
+    finding.title = say!(
+        "{segments} between {client} and {server} came late",
+        segments = plural(total, "old segment"),
+        client,
+        server
+    );
+    finding.summary = say!(
+        "{into_new_2} came after the last ACK of their connection, {into_new} into the pair's next one. They drew {drew} ACKs and {drew_2} RSTs. {say}",
+        into_new_2 = total.saturating_sub(into_new),
+        into_new,
+        drew = drew(LateAnswer::Ack),
+        drew_2 = drew(LateAnswer::Rst),
+        say = if harmful > 0 {
+            say!(
+                "{harmful} could have been taken as data of the new connection: neither sequence number nor timestamp kept them out.",
+                harmful
             )
         } else {
-            "None could harm the connection it met: sequence numbers or timestamps kept them out. This is the traffic that TIME-WAIT stands against.".to_owned()
+            say!(
+                "None could harm the connection it met: sequence numbers or timestamps kept them out. This is the traffic that TIME-WAIT stands against."
+            )
         }
     );
     finding.metric("segments", number(total));
@@ -64,24 +73,25 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
     finding.metric("drew_rst", number(drew(LateAnswer::Rst)));
     finding.tables.push(table(late));
     let exhibit = |late: &Late<'_>| {
-        let text = format!(
-            "{} of the {}, port {}, sequence number {}{}: {}",
-            late.kind.words(),
-            sender(late),
-            late.connection.client().port,
-            late.seq,
-            late.tsval.map(|tsval| format!(", TSval {tsval}")).unwrap_or_default(),
-            verdict(late)
+        let text = say!(
+            "{words} of the {late}, port {port}, sequence number {seq}{tsval}: {late_2}",
+            words = Text::of(late.kind.words()),
+            late = sender(late),
+            port = late.connection.client().port,
+            seq = late.seq,
+            tsval = late.tsval.map(|tsval| say!(", TSval {tsval}", tsval)).unwrap_or_default(),
+            late_2 = verdict(late)
         );
         case.exhibit(key.0, late.frame, late.at, text)
     };
     finding.exhibit_all(late.iter().map(exhibit).collect::<Vec<_>>());
     finding.rule_out(
-        "a FIN repeated because its ACK was lost",
-        "these are data, SYNs or segments with numbers of an earlier incarnation",
+        say!("a FIN repeated because its ACK was lost"),
+        say!("these are data, SYNs or segments with numbers of an earlier incarnation"),
     );
-    finding.advise("Few of them: nothing. Many: capture at both ends and find the device that holds packets back.");
-    finding.advise("Keep net.ipv4.tcp_timestamps=1 and do not shorten TIME-WAIT: both keep such segments out.");
+    finding
+        .advise(say!("Few of them: nothing. Many: capture at both ends and find the device that holds packets back."));
+    finding.advise(say!("Keep net.ipv4.tcp_timestamps=1 and do not shorten TIME-WAIT: both keep such segments out."));
     finding.references = ["RFC 9293 sections 3.4.3 and 3.6.1", "RFC 7323 section 5.3"].map(str::to_owned).to_vec();
     finding
 }
@@ -102,34 +112,34 @@ fn harm(late: &Late<'_>) -> Harm {
     }
 }
 
-fn verdict(late: &Late<'_>) -> String {
+fn verdict(late: &Late<'_>) -> Text {
     let met = match harm(late) {
         Harm::NoConnection => match age(late) {
-            Some(age) => format!("{age} after TIME-WAIT began"),
-            None => "after the last ACK".to_owned(),
+            Some(age) => say!("{age} after TIME-WAIT began", age),
+            None => say!("after the last ACK"),
         },
-        Harm::OutsideWindow => "in the next connection, outside its window".to_owned(),
-        Harm::OldTimestamp => "in the next connection, refused by its timestamp".to_owned(),
-        Harm::Possible => "in the next connection, and nothing kept it out".to_owned(),
+        Harm::OutsideWindow => say!("in the next connection, outside its window"),
+        Harm::OldTimestamp => say!("in the next connection, refused by its timestamp"),
+        Harm::Possible => say!("in the next connection, and nothing kept it out"),
     };
-    format!("{met}; it drew {}", late.answer.0.words())
+    say!("{met}; it drew {words}", met, words = Text::of(late.answer.0.words()))
 }
 
 fn table(late: &[Late<'_>]) -> Table {
     let row = |late: &Late<'_>| {
         vec![
-            Cell::Text(late.at.to_string()),
-            Cell::Text(late.kind.words().to_owned()),
-            Cell::Text(sender(late).to_owned()),
+            Cell::Text(Text::value(late.at.to_string())),
+            Cell::Text(Text::of(late.kind.words())),
+            Cell::Text(sender(late)),
             Cell::Count(u64::from(late.connection.client().port)),
             Cell::Count(u64::from(late.payload)),
             Cell::Text(verdict(late)),
         ]
     };
     Table {
-        title: "Late segments".to_owned(),
-        columns: ["time", "segment", "from", "client port", "octets", "what it met and drew"]
-            .map(str::to_owned)
+        title: say!("Late segments"),
+        columns: words!("time", "segment", "from", "client port", "octets", "what it met and drew")
+            .map(Text::of)
             .to_vec(),
         rows: late.iter().take(super::EXHIBITS_SHOWN).map(row).collect(),
     }

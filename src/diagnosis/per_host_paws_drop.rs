@@ -3,16 +3,16 @@
 //! The kernel's rule is replayed (see `replay`) for each pair of hosts. It holds where SYNs that it drops went
 //! unanswered, none of them was answered, and being behind and being unanswered go together beyond chance.
 
-use super::finding::plural;
 use super::host_facts::{Excluded, HostFacts};
 use super::replay::WithoutTimestamps;
 use super::weigh::{Cause, OtherCause, PawsVerdict, Service, Unanswered};
 use super::{
     Case, Cell, Confidence, Exhibit, Finding, KernelVersion, NotJudged, Rule, Severity, Table, Verdict, number,
 };
+use crate::language::{Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN001", name: "per-host-paws-drop", explanation: include_str!("per_host_paws_drop.md"), judge };
+    Rule { code: "SYN001", name: "per-host-paws-drop", explanation: pages!("per_host_paws_drop"), judge };
 
 /// `tcp_tw_recycle` is gone since this version (commit 4396e46187ca).
 const GONE_SINCE: KernelVersion = KernelVersion(4, 12);
@@ -30,7 +30,7 @@ fn judge(case: &Case<'_>) -> Verdict {
                     _ => verdict.found.push(finding(case, service, *chance, host.as_ref())),
                 }
             }
-            PawsVerdict::CannotTell(because) => verdict.not_judged.push(cannot_tell(service, because)),
+            PawsVerdict::CannotTell(because) => verdict.not_judged.push(cannot_tell(service, because.clone())),
             _ => {}
         }
     }
@@ -43,35 +43,35 @@ fn explained(service: &Service) -> u64 {
     service.of(Cause::PawsDrop).count() as u64 + service.either()
 }
 
-fn cannot_tell(service: &Service, because: &str) -> NotJudged {
+fn cannot_tell(service: &Service, because: Text) -> NotJudged {
     NotJudged {
         rule: RULE.code,
-        because: format!("{} to {}: {because}", service.client, service.server.ip),
-        record_next: format!(
-            "on the server for at least 3 minutes: `tcpdump -i any -s 96 -w server.pcap 'tcp and host {}'`; before and \
-             after: `nstat -az TcpExtPAWSPassive TcpExtListenDrops`, `sysctl net.ipv4.tcp_tw_recycle`",
-            service.client
+        because: say!("{client} to {ip}: {because}", client = service.client, ip = service.server.ip, because),
+        record_next: say!(
+            "on the server for at least 3 minutes: `tcpdump -i any -s 96 -w server.pcap 'tcp and host {client}'`; before and after: `nstat -az TcpExtPAWSPassive TcpExtListenDrops`, `sysctl net.ipv4.tcp_tw_recycle`",
+            client = service.client
         ),
     }
 }
 
 /// The pattern fits, but the kernel that the engineer named cannot do it.
 fn gone(service: &Service, version: KernelVersion) -> NotJudged {
-    elsewhere(service, &format!("kernel {version} has no tcp_tw_recycle"))
+    elsewhere(service, say!("kernel {version} has no tcp_tw_recycle", version))
 }
 
 /// The pattern fits, but the host says of itself that it cannot do it.
 fn denied(service: &Service, excluded: &Excluded) -> NotJudged {
-    elsewhere(service, &excluded.because)
+    elsewhere(service, excluded.because.clone())
 }
 
-fn elsewhere(service: &Service, reason: &str) -> NotJudged {
-    let because = format!(
-        "the pattern of the timestamp check fits, but {reason}: something in front of the host may check timestamps"
+fn elsewhere(service: &Service, reason: Text) -> NotJudged {
+    let because = say!(
+        "the pattern of the timestamp check fits, but {reason}: something in front of the host may check timestamps",
+        reason
     );
     NotJudged {
-        record_next: format!("a capture on {} itself beside one in front of it", service.server.ip),
-        ..cannot_tell(service, &because)
+        record_next: say!("a capture on {ip} itself beside one in front of it", ip = service.server.ip),
+        ..cannot_tell(service, because)
     }
 }
 
@@ -81,12 +81,13 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFa
     let mut finding = service.finding(&RULE, Severity::Critical, confidence(case, service, chance, host));
     // Closes on any port of the server teach it timestamps.
     finding.selector.subject.server_port = None;
-    let count = if dropped > 0 { plural(dropped, "SYN") } else { format!("up to {}", plural(either, "SYN")) };
-    finding.title = format!(
-        "{} drops SYNs of {} by the per-host timestamp check: {count} unanswered, {} failed",
-        service.server,
-        service.client,
-        plural(failed, "attempt"),
+    let count = if dropped > 0 { plural(dropped, "SYN") } else { say!("up to {syns}", syns = plural(either, "SYN")) };
+    finding.title = say!(
+        "{server} drops SYNs of {client} by the per-host timestamp check: {count} unanswered, {attempts} failed",
+        server = service.server,
+        client = service.client,
+        count,
+        attempts = plural(failed, "attempt")
     );
     finding.summary = summary(service, dropped, either, failed);
     for (name, count) in [
@@ -129,67 +130,63 @@ fn confidence(case: &Case<'_>, service: &Service, chance: f64, host: Option<&Hos
     if (chance < 1e-6 && alone) || (chance < 1e-4 && old_kernel) { Confidence::High } else { Confidence::Medium }
 }
 
-fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> String {
+fn summary(service: &Service, dropped: u64, either: u64, failed: u64) -> Text {
     let passed = service.tally.passed;
-    let mut text = format!(
-        "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one \
-         got no answer for 60 s: {} dropped, {} failed. No SYN that the check drops was answered, and {passed} that it \
-         lets pass were. {}",
-        plural(dropped + either, "SYN"),
-        plural(failed, "attempt"),
-        clocks(service),
+    let mut text = say!(
+        "After the server had closed a connection of this address, SYNs whose timestamp lies behind the remembered one got no answer for 60 s: {syns} dropped, {attempts} failed. No SYN that the check drops was answered, and {passed} that it lets pass were.",
+        syns = plural(dropped + either, "SYN"),
+        attempts = plural(failed, "attempt"),
+        passed
     );
+    text.add(clocks(service));
     if service.without_timestamps == WithoutTimestamps::Passes {
-        text.push_str(" SYNs without timestamps pass, as on kernels up to 3.16.");
+        text.add(say!("SYNs without timestamps pass, as on kernels up to 3.16."));
     }
     if either > 0 {
         let second = service.unanswered.iter().find_map(|unanswered| match unanswered.cause {
-            Cause::PawsDropOr(OtherCause::Overflow) => Some("a full listen queue (SYN002)"),
-            Cause::PawsDropOr(OtherCause::Filter) => Some("a filter (SYN003)"),
+            Cause::PawsDropOr(OtherCause::Overflow) => Some(say!("a full listen queue (SYN002)")),
+            Cause::PawsDropOr(OtherCause::Filter) => Some(say!("a filter (SYN003)")),
             _ => None,
         });
-        text.push_str(&format!(
-            " A second cause acts as well, {}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {}.",
-            second.unwrap_or("not named"),
-            dropped + either,
-        ));
+        text.add(say!("A second cause acts as well, {second}: {either} of the SYNs may be its work, so that PAWSPassive must have grown by {dropped} to {either_2}.", second = second.unwrap_or_else(|| say!("not named")), either, dropped, either_2 = dropped + either));
     }
     if service.kernels > 1 {
-        text.push_str(&format!(
-            " {} server kernels answer for this address; each was replayed by itself.",
-            service.kernels
+        text.add(say!(
+            "{kernels} server kernels answer for this address; each was replayed by itself.",
+            kernels = service.kernels
         ));
     }
-    text.push_str(&service.slow_sentence());
-    text.push_str(" This is what `net.ipv4.tcp_tw_recycle=1` does.");
+    text.add(service.slow_sentence());
+    text.add(say!("This is what `net.ipv4.tcp_tw_recycle=1` does."));
     text
 }
 
 /// The sentence that ends tickets: which client clock fails, and which never does.
-fn clocks(service: &Service) -> String {
+fn clocks(service: &Service) -> Text {
     let named = |place: usize| super::finding::letter(place);
     let worst =
         service.clocks.iter().enumerate().filter(|(_, clock)| clock.failed > 0).max_by_key(|(_, clock)| clock.failed);
     match (service.random_clocks, service.clocks.len(), worst) {
         (true, ..) => {
-            "Each connection has a timestamp offset of its own, so that even one host alone runs into the check."
+            say!("Each connection has a timestamp offset of its own, so that even one host alone runs into the check.")
                 .to_owned()
         }
-        (false, 0, _) => "No client clock could be told apart.".to_owned(),
-        (false, 1, _) => "All timestamps lie on one client clock.".to_owned(),
-        (false, count, Some((place, clock))) => format!(
-            "{count} client clocks share this address: the host with clock {} ({} Hz, {:.0} s behind A) failed {} of {}; {}.",
-            named(place),
-            clock.hertz,
-            clock.behind,
-            clock.failed,
-            clock.attempts,
-            match service.clocks.first() {
-                Some(highest) if highest.failed == 0 => "the one with the highest clock never did".to_owned(),
-                _ => "the highest clock changed hands meanwhile".to_owned(),
-            },
+        (false, 0, _) => say!("No client clock could be told apart."),
+        (false, 1, _) => say!("All timestamps lie on one client clock."),
+        (false, count, Some((place, clock))) => say!(
+            "{count} client clocks share this address: the host with clock {place} ({hertz} Hz, {behind} s behind A) failed {failed} of {attempts}; {fared}.",
+            count,
+            place = named(place),
+            hertz = clock.hertz,
+            behind = format!("{:.0}", clock.behind),
+            failed = clock.failed,
+            attempts = clock.attempts,
+            fared = match service.clocks.first() {
+                Some(highest) if highest.failed == 0 => say!("the one with the highest clock never did"),
+                _ => say!("the highest clock changed hands meanwhile"),
+            }
         ),
-        (false, count, None) => format!("{count} client clocks share this address."),
+        (false, count, None) => say!("{count} client clocks share this address.", count),
     }
 }
 
@@ -197,15 +194,19 @@ fn exhibit(case: &Case<'_>, service: &Service, unanswered: &Unanswered) -> Optio
     let (syn, remembered) = (&unanswered.syn, unanswered.remembered?);
     let age = syn.at.since(remembered.from);
     let text = match syn.tsval {
-        Some(tsval) => format!(
-            "SYN from port {} unanswered: TSval {tsval} is {} ticks behind {}, learnt {age} before",
-            syn.client_port,
-            remembered.tsval.ahead_of(tsval),
-            remembered.tsval,
+        Some(tsval) => say!(
+            "SYN from port {client_port} unanswered: TSval {tsval} is {tsval_2} ticks behind {tsval_3}, learnt {age} before",
+            client_port = syn.client_port,
+            tsval,
+            tsval_2 = remembered.tsval.ahead_of(tsval),
+            tsval_3 = remembered.tsval,
+            age
         ),
-        None => format!(
-            "SYN from port {} unanswered: no timestamps, while {} learnt {age} before counts",
-            syn.client_port, remembered.tsval
+        None => say!(
+            "SYN from port {client_port} unanswered: no timestamps, while {tsval} learnt {age} before counts",
+            client_port = syn.client_port,
+            tsval = remembered.tsval,
+            age
         ),
     };
     Some(case.exhibit(service.point, syn.frame, syn.at, text))
@@ -219,7 +220,7 @@ fn clock_table(service: &Service) -> Option<Table> {
         .enumerate()
         .map(|(place, clock)| {
             vec![
-                Cell::Text(super::finding::letter(place)),
+                Cell::Text(Text::value(super::finding::letter(place))),
                 Cell::Count(u64::from(clock.hertz)),
                 Cell::Number((clock.behind * 10.0).round() / 10.0),
                 Cell::Count(clock.attempts),
@@ -227,10 +228,11 @@ fn clock_table(service: &Service) -> Option<Table> {
             ]
         })
         .collect();
-    let columns = ["clock", "rate (Hz)", "behind the highest at the end (s of its own ticks)", "attempts", "failed"];
+    let columns =
+        words!("clock", "rate (Hz)", "behind the highest at the end (s of its own ticks)", "attempts", "failed");
     (!rows.is_empty()).then(|| Table {
-        title: "Client clocks behind this address, the highest first".to_owned(),
-        columns: columns.map(str::to_owned).to_vec(),
+        title: say!("Client clocks behind this address, the highest first"),
+        columns: columns.map(Text::of).to_vec(),
         rows,
     })
 }
@@ -238,24 +240,28 @@ fn clock_table(service: &Service) -> Option<Table> {
 fn rule_out(finding: &mut Finding, service: &Service, chance: f64) {
     let tally = &service.tally;
     finding.rule_out(
-        "random loss (SYN004)",
-        format!(
-            "none of the {} SYNs that the check drops was answered, while {} others were: chance {chance:.1e}",
-            tally.dropped, tally.passed
+        say!("random loss (SYN004)"),
+        say!(
+            "none of the {dropped} SYNs that the check drops was answered, while {passed} others were: chance {chance}",
+            dropped = tally.dropped,
+            passed = tally.passed,
+            chance = format!("{chance:.1e}")
         ),
     );
     if service.overflow.is_none() && tally.unexplained == 0 {
-        let because =
-            format!("all {} SYNs ahead of the remembered value were answered, at the same time", tally.passed);
-        finding.rule_out("a full listen queue (SYN002)", because);
+        let because = say!(
+            "all {passed} SYNs ahead of the remembered value were answered, at the same time",
+            passed = tally.passed
+        );
+        finding.rule_out(say!("a full listen queue (SYN002)"), because);
     }
     if service.filter.is_none() && tally.unexplained == 0 && tally.passed > 0 {
         finding.rule_out(
-            "a filter (SYN003)",
-            "the same clients were answered as long as nothing newer was remembered".to_owned(),
+            say!("a filter (SYN003)"),
+            say!("the same clients were answered as long as nothing newer was remembered"),
         );
     }
-    finding.rule_out("connection refused (SYN005)", "no RST answered these SYNs".to_owned());
+    finding.rule_out(say!("connection refused (SYN005)"), say!("no RST answered these SYNs"));
 }
 
 const REFERENCES: [&str; 3] = [
@@ -265,22 +271,14 @@ const REFERENCES: [&str; 3] = [
 ];
 
 fn advise(finding: &mut Finding, service: &Service) {
+    finding.advise_when(say!("on the server, kernel before 4.12"), say!("`sysctl -w net.ipv4.tcp_tw_recycle=0` (and in `/etc/sysctl.conf`): the drops stop at once, and it costs nothing but TIME-WAIT sockets"));
+    finding.advise_when(say!("to confirm on the live server"), say!("`nstat -az TcpExtPAWSPassive TcpExtTWKilled`: the first grows by one with each dropped SYN, the second with each recycled TIME-WAIT"));
     finding.advise_when(
-        "on the server, kernel before 4.12",
-        "`sysctl -w net.ipv4.tcp_tw_recycle=0` (and in `/etc/sysctl.conf`): the drops stop at once, and it costs nothing but TIME-WAIT sockets",
-    );
-    finding.advise_when(
-        "to confirm on the live server",
-        "`nstat -az TcpExtPAWSPassive TcpExtTWKilled`: the first grows by one with each dropped SYN, the second with each recycled TIME-WAIT",
-    );
-    finding.advise_when(
-        "kernel 4.12 or later",
-        format!(
-            "tcp_tw_recycle does not exist there: look for a device in front of {} that checks timestamps",
-            service.server.ip
+        say!("kernel 4.12 or later"),
+        say!(
+            "tcp_tw_recycle does not exist there: look for a device in front of {ip} that checks timestamps",
+            ip = service.server.ip
         ),
     );
-    finding.advise(
-        "Do not switch off timestamps on the server only to get rid of this, and do not lower `tcp_max_tw_buckets` or `tcp_fin_timeout`: neither is the cause.",
-    );
+    finding.advise(say!("Do not switch off timestamps on the server only to get rid of this, and do not lower `tcp_max_tw_buckets` or `tcp_fin_timeout`: neither is the cause."));
 }

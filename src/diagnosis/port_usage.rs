@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::connection::{Side, Who};
 use crate::evidence::groups::Ends;
 use crate::evidence::holds::{Held, Hold, Holds, Steps};
+use crate::language::{Text, say};
 use crate::time::{Span, Time};
 
 /// Fewer ports than this say nothing of a range.
@@ -133,14 +134,14 @@ impl PortUsage {
 
     /// The range as people write it.
     #[must_use]
-    pub fn range_text(&self) -> String {
+    pub fn range_text(&self) -> Text {
         let (lowest, highest) = self.range;
         let parity = match (self.one_parity, lowest % 2) {
-            (false, _) => "",
-            (true, 0) => ", even only",
-            (true, _) => ", odd only",
+            (false, _) => Text::default(),
+            (true, 0) => say!(", even only"),
+            (true, _) => say!(", odd only"),
         };
-        format!("{lowest} to {highest}{parity}")
+        say!("{lowest} to {highest}{parity}", lowest, highest, parity)
     }
 }
 

@@ -10,17 +10,17 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::finding::plural;
 use super::group::{Group, Show, groups_among};
 use super::port_usage::LEAST;
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Connection, ReuseOutcome, Side, Socket, Who};
 use crate::evidence::groups::Ends;
+use crate::language::{Text, pages, plural, say, words};
 use crate::segment::SeqNumber;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
-    Rule { code: "TW001", name: "reused-within-2msl", explanation: include_str!("reused_within_2msl.md"), judge };
+    Rule { code: "TW001", name: "reused-within-2msl", explanation: pages!("reused_within_2msl"), judge };
 
 /// After 2MSL, timers may run on for so long: whether TIME-WAIT was still there cannot be told.
 const GRANULARITY: Span = Span::from_secs(8);
@@ -66,22 +66,29 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     let shortest = group.picked.iter().map(|(_, (interval, _))| *interval).min().unwrap_or_default();
     let trouble = lost > 0 || challenged > 0;
     let mut finding = group.finding(&RULE, if trouble { Severity::Warning } else { Severity::Info }, Confidence::High);
-    finding.title = format!(
-        "{client} uses {} to {server} again before 2MSL, the soonest after {shortest}",
-        plural(total, "socket pair")
+    finding.title = say!(
+        "{client} uses {pairs} to {server} again before 2MSL, the soonest after {shortest}",
+        client,
+        pairs = plural(total, "socket pair"),
+        server,
+        shortest
     );
-    finding.summary = format!(
-        "Of {} before 2MSL = {two_msl}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.{}{}{}",
-        plural(total, "reuse"),
-        sentence(
+    finding.summary = say!(
+        "Of {reuses} before 2MSL = {two_msl}, {accepted} were accepted at once, {challenged} drew a challenge ACK first, {lost} never opened.{followed}{undecided}{group}",
+        reuses = plural(total, "reuse"),
+        two_msl,
+        accepted,
+        challenged,
+        lost,
+        followed = sentence(
             followed,
-            "came back from another port with the same ISN and opened there: a NAT gave the retry a new port."
+            say!("came back from another port with the same ISN and opened there: a NAT gave the retry a new port.")
         ),
-        sentence(
+        undecided = sentence(
             undecided,
-            "more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell."
+            say!("more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell.")
         ),
-        ports(case, group),
+        group = ports(case, group)
     );
     finding.metric("reuses", number(total));
     finding.metric("shortest_s", shortest.secs());
@@ -97,16 +104,22 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding.tables.push(one_by_one(group, retries));
     finding.exhibit_all(group.exhibits(case, Show::First, |connection, (interval, outcome)| {
         let retried = match followed_by(*connection, *outcome, retries) {
-            Some(next) => format!("; the same SYN came again from port {}", next.client().port),
-            None => String::new(),
+            Some(next) => say!("; the same SYN came again from port {port}", port = next.client().port),
+            None => Text::default(),
         };
         let port = connection.client().port;
-        format!("SYN from port {port} {interval} after its TIME-WAIT began: {}{retried}", outcome.name())
+        say!(
+            "SYN from port {port} {interval} after its TIME-WAIT began: {outcome}{retried}",
+            port,
+            interval,
+            outcome = outcome.name(),
+            retried
+        )
     }));
     finding.advise(if trouble {
-        "Let the client keep its timestamps on and its ports longer: more destinations or addresses, a wider net.ipv4.ip_local_port_range, or kept-alive connections."
+        say!("Let the client keep its timestamps on and its ports longer: more destinations or addresses, a wider net.ipv4.ip_local_port_range, or kept-alive connections.")
     } else {
-        "Nothing to do: a SYN with a newer timestamp or a higher ISN may end TIME-WAIT (RFC 6191), and every one did."
+        say!("Nothing to do: a SYN with a newer timestamp or a higher ISN may end TIME-WAIT (RFC 6191), and every one did.")
     });
     finding.references = [
         "RFC 9293 section 3.6.1",
@@ -118,23 +131,23 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding
 }
 
-fn sentence(count: u64, rest: &str) -> String {
-    if count == 0 { String::new() } else { format!(" {count} {rest}") }
+fn sentence(count: u64, rest: Text) -> Text {
+    if count == 0 { Text::default() } else { say!(" {count} {rest}", count, rest) }
 }
 
 /// What ports the client goes round in, where that is known.
-fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> String {
+fn ports(case: &Case<'_>, group: &Group<'_, Reuse>) -> Text {
     let ends = Ends { point: group.point, client: group.client, server: group.server };
     let usage = case.occupancy().usage(&ends).filter(|usage| usage.connections >= LEAST);
     match usage {
-        Some(usage) if usage.circled => format!(
-            " The client goes round in {} ports ({}) and held {} of them at most, at {:.0} new connections a second.",
-            usage.distinct,
-            usage.range_text(),
-            usage.peak.1,
-            usage.latest_rate(usage.last.from),
+        Some(usage) if usage.circled => say!(
+            " The client goes round in {distinct} ports ({range_text}) and held {peak} of them at most, at {usage} new connections a second.",
+            distinct = usage.distinct,
+            range_text = usage.range_text(),
+            peak = usage.peak.1,
+            usage = format!("{:.0}", usage.latest_rate(usage.last.from))
         ),
-        _ => String::new(),
+        _ => Text::default(),
     }
 }
 
@@ -221,7 +234,11 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
         let count = all.count(|_, (interval, _)| inside(*interval));
         let accepted = all.count(|_, (interval, outcome)| inside(*interval) && *outcome == ReuseOutcome::Accepted);
         together += count;
-        let name = if edge == after { format!("{two_msl} to {after}: cannot tell") } else { format!("under {edge}") };
+        let name = if edge == after {
+            say!("{two_msl} to {after}: cannot tell", two_msl, after)
+        } else {
+            say!("under {edge}", edge)
+        };
         let share = 100.0 * number(together) / number(all.total()).max(1.0);
         rows.push(vec![
             Cell::Text(name),
@@ -232,8 +249,8 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
         from = edge;
     }
     Table {
-        title: "From the start of TIME-WAIT to the new SYN".to_owned(),
-        columns: ["interval", "reuses", "together, %", "accepted at once"].map(str::to_owned).to_vec(),
+        title: say!("From the start of TIME-WAIT to the new SYN"),
+        columns: words!("interval", "reuses", "together, %", "accepted at once").map(Text::of).to_vec(),
         rows,
     }
 }
@@ -245,25 +262,30 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
     picked.sort_by_key(|(_, (interval, outcome))| (*outcome == ReuseOutcome::Accepted, *interval));
     let row = |(connection, (interval, outcome)): &&(Connection<'_>, Reuse)| {
         let deltas = Deltas::of(*connection);
-        let text = |delta: Option<i32>| Cell::Text(delta.map_or("–".to_owned(), |delta| format!("{delta:+}")));
+        let text =
+            |delta: Option<i32>| Cell::Text(Text::value(delta.map_or("–".to_owned(), |delta| format!("{delta:+}"))));
         let outcome_text = match followed_by(*connection, *outcome, retries) {
-            Some(next) => format!("{}, then opened from port {}", outcome.name(), next.client().port),
-            None => outcome.name().to_owned(),
+            Some(next) => {
+                say!("{outcome}, then opened from port {port}", outcome = outcome.name(), port = next.client().port)
+            }
+            None => Text::value(outcome.name()),
         };
         vec![
             Cell::Count(u64::from(connection.client().port)),
-            Cell::Text(interval.to_string()),
-            Cell::Text(holder(*connection).name().to_owned()),
+            Cell::Text(Text::value(interval.to_string())),
+            Cell::Text(Text::of(holder(*connection).name())),
             text(deltas.isn),
             text(deltas.tsval),
             Cell::Text(outcome_text),
-            Cell::Text(delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string())),
-            Cell::Text(deltas.rule(holder(*connection)).to_owned()),
+            Cell::Text(Text::value(
+                delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string()),
+            )),
+            Cell::Text(deltas.rule(holder(*connection))),
         ]
     };
     Table {
-        title: "Reuses, those with trouble first".to_owned(),
-        columns: [
+        title: say!("Reuses, those with trouble first"),
+        columns: words!(
             "port",
             "interval",
             "TIME-WAIT at",
@@ -272,8 +294,8 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
             "outcome",
             "connect took",
             "because",
-        ]
-        .map(str::to_owned)
+        )
+        .map(Text::of)
         .to_vec(),
         rows: picked.iter().take(SHOWN).map(row).collect(),
     }
@@ -303,16 +325,16 @@ impl Deltas {
     }
 
     /// What let the holder of TIME-WAIT accept the SYN, or refuse it (RFC 9293 section 3.10.7.4, RFC 6191).
-    fn rule(&self, holder: Who) -> &'static str {
+    fn rule(&self, holder: Who) -> Text {
         if holder == Who::Client {
-            return "the client gave up its own TIME-WAIT (tcp_tw_reuse or bind); the server held none";
+            return say!("the client gave up its own TIME-WAIT (tcp_tw_reuse or bind); the server held none");
         }
         match (self.tsval, self.isn) {
-            (Some(tsval), _) if tsval > 0 => "newer timestamp: accepted (RFC 6191)",
-            (Some(tsval), _) if tsval < 0 => "older timestamp: refused by PAWS (RFC 7323 section 5.3)",
-            (_, Some(isn)) if isn > 0 => "higher ISN: accepted (RFC 9293 section 3.10.7.4)",
-            (_, Some(_)) => "ISN not higher, timestamp not newer: challenge ACK (RFC 9293 section 3.10.7.4)",
-            _ => "old numbers not captured",
+            (Some(tsval), _) if tsval > 0 => say!("newer timestamp: accepted (RFC 6191)"),
+            (Some(tsval), _) if tsval < 0 => say!("older timestamp: refused by PAWS (RFC 7323 section 5.3)"),
+            (_, Some(isn)) if isn > 0 => say!("higher ISN: accepted (RFC 9293 section 3.10.7.4)"),
+            (_, Some(_)) => say!("ISN not higher, timestamp not newer: challenge ACK (RFC 9293 section 3.10.7.4)"),
+            _ => say!("old numbers not captured"),
         }
     }
 }

@@ -5,14 +5,14 @@
 //! walks its partial slabs with interrupts off, at most 10,000 of them since 6.10 (commit 1c5610f451be).
 
 use super::claims::{Claims, claims};
-use super::finding::plural;
 use super::lacking::{self, Lack};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, Verdict, host_limits, host_signs, number};
 use crate::evidence::hosts::HostView;
+use crate::language::{Joint, Text, pages, plural, say};
 use crate::snapshot::{Memory, Sample, Slab, Source};
 
 pub(super) static RULE: Rule =
-    Rule { code: "STALL002", name: "slab-stall-risk", explanation: include_str!("slab_stall_risk.md"), judge };
+    Rule { code: "STALL002", name: "slab-stall-risk", explanation: pages!("slab_stall_risk"), judge };
 
 /// A walk over so many directory entries, or slabs, is felt.
 const DENTRIES: u64 = 10_000_000;
@@ -52,8 +52,8 @@ fn lack(host: &Claims<'_>) -> Option<Lack> {
     let facts = &host.host.host.facts;
     let big = Big::of(&facts.slabs, &facts.memory);
     let (share, _) = big.share.filter(|(share, _)| *share > SHARE && big.largest.is_none())?;
-    let because = format!("slabs take {share} % of its memory, and its caches are not listed");
-    Some(Lack { because, record: "as root: cat /proc/slabinfo; ps aux; uname -r" })
+    let because = say!("slabs take {share} % of its memory, and its caches are not listed", share);
+    Some(Lack { because, record: say!("as root: cat /proc/slabinfo; ps aux; uname -r") })
 }
 
 fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {
@@ -84,29 +84,31 @@ fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {
     let subject = Subject { host: Some(view.name.clone()), ..Subject::default() };
     let mut finding = RULE.finding(severity, confidence, subject, None);
     let what = big.words();
-    finding.title = format!("Reading slab statistics can stop {}: {what}", view.name);
-    finding.summary = format!("{} holds {what}. {walk}", view.name);
+    finding.title = say!("Reading slab statistics can stop {view}: {what}", view = view.name, what);
+    finding.summary = say!("{view} holds {what}. {walk}", view = view.name, what, walk);
     match readers.as_slice() {
-        [] => finding.summary.push_str(" No process that reads slab statistics is in the lists given."),
+        [] => finding.summary.add(say!("No process that reads slab statistics is in the lists given.")),
         [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-            finding.summary.push_str(&format!(" {}{more} reads them.", first.0));
+            let more = if rest.is_empty() { Text::default() } else { say!(" and {rest} more", rest = rest.len()) };
+            finding.summary.add(say!("{first}{more} reads them.", first = first.0, more));
         }
     }
     if stalled > 0 {
-        finding.summary.push_str(&format!(" Pings of this host show {} (STALL001).", plural(stalled, "stall")));
+        finding.summary.add(say!("Pings of this host show {stalls} (STALL001).", stalls = plural(stalled, "stall")));
     }
     let mut exhibits = big.exhibits();
-    exhibits.extend(allocator_line.map(|source| host_limits::line(source, allocator.words().to_owned())));
-    exhibits.extend(kernel.map(|kernel| host_limits::line(kernel.source, format!("Linux {}", kernel.release))));
+    exhibits.extend(allocator_line.map(|source| host_limits::line(source, allocator.words())));
     exhibits.extend(
-        readers.iter().map(|(name, source)| host_limits::line(*source, format!("{name} reads slab statistics"))),
+        kernel.map(|kernel| host_limits::line(kernel.source, say!("Linux {release}", release = kernel.release))),
+    );
+    exhibits.extend(
+        readers.iter().map(|(name, source)| host_limits::line(*source, say!("{name} reads slab statistics", name))),
     );
     exhibits.extend(signs.iter().map(host_signs::Sign::exhibit));
     if let Some((negative, source)) = negative(view) {
         exhibits.push(host_limits::line(
             source,
-            format!("{negative} negative dentries: names that were looked up and do not exist"),
+            say!("{negative} negative dentries: names that were looked up and do not exist", negative),
         ));
         finding.metric("negative_dentries", number(negative));
     }
@@ -129,39 +131,52 @@ fn finding(case: &Case<'_>, place: usize, view: &HostView) -> Option<Finding> {
 }
 
 /// What a reader makes the kernel do, how bad that is, and how surely it is known.
-fn walk(allocator: Allocator, version: Option<(u32, u32)>) -> (String, Severity, Confidence) {
-    let told = |text: &str, severity, confidence| (text.to_owned(), severity, confidence);
+fn walk(allocator: Allocator, version: Option<(u32, u32)>) -> (Text, Severity, Confidence) {
+    let told = |text: Text, severity, confidence| (text, severity, confidence);
     match (allocator, version) {
         (Allocator::Slab, Some(version)) if version <= (4, 8) => told(
-            "Its allocator is SLAB of a kernel before 4.9: for every reader it walks all slabs of each cache with interrupts off, and nothing is received meanwhile.",
+            say!(
+                "Its allocator is SLAB of a kernel before 4.9: for every reader it walks all slabs of each cache with interrupts off, and nothing is received meanwhile."
+            ),
             Severity::Warning,
             Confidence::High,
         ),
         (Allocator::Slab, Some((4, 9))) => told(
-            "Its allocator is SLAB of Linux 4.9: for every reader it still walks the partial and the free slabs of each cache with interrupts off; vendors' kernels of that number may walk all.",
+            say!(
+                "Its allocator is SLAB of Linux 4.9: for every reader it still walks the partial and the free slabs of each cache with interrupts off; vendors' kernels of that number may walk all."
+            ),
             Severity::Warning,
             Confidence::Medium,
         ),
         (Allocator::Slab, Some(_)) => told(
-            "Its allocator is SLAB of a kernel after 4.9, which counts without walking; vendors' kernels may have kept the old walk.",
+            say!(
+                "Its allocator is SLAB of a kernel after 4.9, which counts without walking; vendors' kernels may have kept the old walk."
+            ),
             Severity::Info,
             Confidence::Low,
         ),
         (Allocator::Slub, Some(version)) if version >= (6, 10) => told(
-            "Its allocator is SLUB of 6.10 or later: a reader makes it walk at most 10,000 partial slabs of a cache.",
+            say!(
+                "Its allocator is SLUB of 6.10 or later: a reader makes it walk at most 10,000 partial slabs of a cache."
+            ),
             Severity::Info,
             Confidence::Low,
         ),
         (Allocator::Slub, _) => told(
-            "Its allocator is SLUB, before 6.10 as far as is known: for every reader it walks the partial slabs of each cache with interrupts off; how many are partial, /proc/slabinfo does not say.",
+            say!(
+                "Its allocator is SLUB, before 6.10 as far as is known: for every reader it walks the partial slabs of each cache with interrupts off; how many are partial, /proc/slabinfo does not say."
+            ),
             Severity::Warning,
             Confidence::Medium,
         ),
         (_, version) => {
-            let kernel = version
-                .map_or_else(|| "an unknown kernel".to_owned(), |(major, minor)| format!("Linux {major}.{minor}"));
-            let text = format!(
-                "The allocator cannot be told from what was given ({kernel}): SLAB before 4.9 walks all slabs of each cache with interrupts off for every reader, SLUB before 6.10 the partial ones, later kernels hardly any. The tunables in /proc/slabinfo and `uname -r` tell."
+            let kernel = version.map_or_else(
+                || say!("an unknown kernel"),
+                |(major, minor)| say!("Linux {major}.{minor}", major, minor),
+            );
+            let text = say!(
+                "The allocator cannot be told from what was given ({kernel}): SLAB before 4.9 walks all slabs of each cache with interrupts off for every reader, SLUB before 6.10 the partial ones, later kernels hardly any. The tunables in /proc/slabinfo and `uname -r` tell.",
+                kernel
             );
             (text, Severity::Warning, Confidence::Low)
         }
@@ -179,11 +194,11 @@ fn allocator(slabs: &[Slab]) -> (Allocator, Option<Source>) {
 }
 
 impl Allocator {
-    const fn words(self) -> &'static str {
+    fn words(self) -> Text {
         match self {
-            Self::Slab => "the tunables are set: the allocator is SLAB",
-            Self::Slub => "all tunables are zero: the allocator is SLUB",
-            Self::Unknown => "the allocator is not told",
+            Self::Slab => say!("the tunables are set: the allocator is SLAB"),
+            Self::Slub => say!("all tunables are zero: the allocator is SLUB"),
+            Self::Unknown => say!("the allocator is not told"),
         }
     }
 }
@@ -218,28 +233,29 @@ impl Big {
         many || heavy || self.largest.as_ref().is_some_and(|(_, slabs, _)| *slabs > SLABS)
     }
 
-    fn words(&self) -> String {
+    fn words(&self) -> Text {
         let dentries = self.dentries.filter(|(objects, ..)| *objects > DENTRIES);
-        let dentries = dentries.map(|(objects, ..)| format!("{objects} dentries"));
+        let dentries = dentries.map(|(objects, ..)| say!("{objects} dentries", objects));
         let slabs = self.largest.as_ref().filter(|(_, slabs, _)| *slabs > SLABS);
-        let slabs = slabs.map(|(name, slabs, _)| format!("{slabs} slabs of {name}"));
+        let slabs = slabs.map(|(name, slabs, _)| say!("{slabs} slabs of {name}", slabs, name));
         let share = self
             .share
             .filter(|(share, _)| *share > SHARE)
-            .map(|(share, _)| format!("slabs in {share} % of its memory"));
-        [dentries, slabs, share].into_iter().flatten().collect::<Vec<_>>().join(", ")
+            .map(|(share, _)| say!("slabs in {share} % of its memory", share));
+        Text::joined(Joint::Commas, [dentries, slabs, share].into_iter().flatten())
     }
 
     fn exhibits(&self) -> Vec<Exhibit> {
         let dentries = self.dentries.map(|(objects, active, source)| {
-            host_limits::line(source, format!("dentry: {objects} objects, {active} in use"))
+            host_limits::line(source, say!("dentry: {objects} objects, {active} in use", objects, active))
         });
         let largest = self.largest.as_ref();
         let largest = largest.map(|(name, slabs, source)| {
-            host_limits::line(*source, format!("{name}: {slabs} slabs, the most of all caches"))
+            host_limits::line(*source, say!("{name}: {slabs} slabs, the most of all caches", name, slabs))
         });
-        let share =
-            self.share.map(|(share, source)| host_limits::line(source, format!("slabs take {share} % of all memory")));
+        let share = self
+            .share
+            .map(|(share, source)| host_limits::line(source, say!("slabs take {share} % of all memory", share)));
         [dentries, largest, share].into_iter().flatten().collect()
     }
 }
@@ -277,10 +293,11 @@ fn stalls(case: &Case<'_>, place: usize, view: &HostView) -> u64 {
 }
 
 fn advise(finding: &mut Finding, allocator: Allocator) {
-    finding.advise("Stop what reads /proc/slabinfo: slabtop, `vmstat -m`, and monitoring agents with a slab plugin (lsof /proc/slabinfo, or an audit watch on it, names them).");
-    finding.advise("Find who fills the cache: many dentries are mostly names that do not exist (bcc's dcsnoop, or perf trace on failed opens), and fix that program.");
-    finding.advise_when("the cache must be emptied at once", "echo 2 > /proc/sys/vm/drop_caches frees dentries and inodes; that walks them, too, and can take as long as the stall: do it in a quiet hour, and limit what grows (vm.vfs_cache_pressure, memory cgroups).");
+    finding.advise(say!("Stop what reads /proc/slabinfo: slabtop, `vmstat -m`, and monitoring agents with a slab plugin (lsof /proc/slabinfo, or an audit watch on it, names them)."));
+    finding.advise(say!("Find who fills the cache: many dentries are mostly names that do not exist (bcc's dcsnoop, or perf trace on failed opens), and fix that program."));
+    finding.advise_when(say!("the cache must be emptied at once"), say!("echo 2 > /proc/sys/vm/drop_caches frees dentries and inodes; that walks them, too, and can take as long as the stall: do it in a quiet hour, and limit what grows (vm.vfs_cache_pressure, memory cgroups)."));
     if allocator != Allocator::Slub {
-        finding.advise_when("the kernel may be changed", "4.10 and later count slabs without walking them.");
+        finding
+            .advise_when(say!("the kernel may be changed"), say!("4.10 and later count slabs without walking them."));
     }
 }

@@ -11,12 +11,11 @@ mod samples;
 mod schedule;
 mod wall;
 
-use std::fmt;
-
 pub use log::probes_of;
 pub use schedule::against_schedule;
 
 use self::samples::Samples;
+use crate::language::{Said, Text, say};
 use crate::time::{Span, Time};
 
 /// One probe.
@@ -168,46 +167,47 @@ pub fn period(releases: &[Time]) -> Option<Span> {
     (regular && median > 0).then_some(Span(median))
 }
 
-impl fmt::Display for Look {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Said for Look {
+    fn said(&self) -> Text {
         match self {
-            Self::TooFew => write!(f, "too few answers to judge"),
+            Self::TooFew => say!("too few answers to judge"),
             Self::FirstPacket(at) => {
-                write!(
-                    f,
-                    "first-packet resolution at {at}: address resolution or a new flow made the first probes wait"
-                )
+                say!("first-packet resolution at {at}: address resolution or a new flow made the first probes wait", at)
             }
             Self::PeriodicHold { hold } => {
-                write!(f, "periodic hold of about {hold}: Wi-Fi power save or interrupt coalescing, no stall")
+                say!("periodic hold of about {hold}: Wi-Fi power save or interrupt coalescing, no stall", hold)
             }
             Self::Queue { at, longest } => {
-                write!(f, "queue build-up (bufferbloat) up to {longest} at {at}: times rose and fell over many probes")
+                say!(
+                    "queue build-up (bufferbloat) up to {longest} at {at}: times rose and fell over many probes",
+                    longest,
+                    at
+                )
             }
             Self::SlowDrain(at) => {
-                write!(
-                    f,
-                    "sudden jump at {at} and a slow drain: a stall behind a slow link, or a queue that filled at once"
+                say!(
+                    "sudden jump at {at} and a slow drain: a stall behind a slow link, or a queue that filled at once",
+                    at
                 )
             }
-            Self::Weak(at) => write!(f, "two probes answered together at {at}: too few to tell a stall from chance"),
+            Self::Weak(at) => say!("two probes answered together at {at}: too few to tell a stall from chance", at),
             Self::Serial => {
-                write!(
-                    f,
-                    "the sender waits for each answer before it sends the next, so a stall shows as one late answer"
-                )
+                say!("the sender waits for each answer before it sends the next, so a stall shows as one late answer")
             }
             Self::SenderGap { at, gap } => {
-                write!(
-                    f,
-                    "nothing was sent for {gap} after {at}, and times were normal: ping itself or its host stood still"
+                say!(
+                    "nothing was sent for {gap} after {at}, and times were normal: ping itself or its host stood still",
+                    gap,
+                    at
                 )
             }
-            Self::Outage { at, probes } => write!(f, "outage from {at}: {probes} probes in a row never answered"),
-            Self::Jitter => write!(f, "jitter: times differ without a common arrival"),
-            Self::Outliers(1) => write!(f, "one late answer by itself"),
-            Self::Outliers(count) => write!(f, "{count} late answers by themselves"),
-            Self::SlowPath(base) => write!(f, "slow path: every round trip takes about {base}"),
+            Self::Outage { at, probes } => {
+                say!("outage from {at}: {probes} probes in a row never answered", at, probes)
+            }
+            Self::Jitter => say!("jitter: times differ without a common arrival"),
+            Self::Outliers(1) => say!("one late answer by itself"),
+            Self::Outliers(count) => say!("{count} late answers by themselves", count),
+            Self::SlowPath(base) => say!("slow path: every round trip takes about {base}", base),
         }
     }
 }

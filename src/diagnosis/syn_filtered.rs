@@ -2,14 +2,14 @@
 //!
 //! The patterns are those of `weigh::filter`.
 
-use super::finding::plural;
 use super::scan::is_scan;
 use super::weigh::filter::{Kind, Pattern};
 use super::weigh::{Cause, OtherCause, Service};
 use super::{Case, Confidence, Finding, NotJudged, Rule, Severity, Verdict, number};
+use crate::language::{pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN003", name: "syn-filtered", explanation: include_str!("syn_filtered.md"), judge };
+    Rule { code: "SYN003", name: "syn-filtered", explanation: pages!("syn_filtered"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let services = || case.services().iter().filter(|service| !is_scan(case, service.point, service.client));
@@ -35,15 +35,16 @@ fn never_heard(case: &Case<'_>, service: &Service) -> bool {
 fn cannot_tell(service: &Service) -> NotJudged {
     NotJudged {
         rule: RULE.code,
-        because: format!(
-            "{} to {}: {} drew nothing, and nothing else came from that address: a dead host, a missing route and a filter look the same",
-            service.client,
-            service.server,
-            plural(service.attempts, "attempt"),
+        because: say!(
+            "{client} to {server}: {attempts} drew nothing, and nothing else came from that address: a dead host, a missing route and a filter look the same",
+            client = service.client,
+            server = service.server,
+            attempts = plural(service.attempts, "attempt")
         ),
-        record_next: format!(
-            "on {} itself: `tcpdump -i any -s 96 -w server.pcap 'host {}'`, to see whether the SYNs arrive",
-            service.server.ip, service.client
+        record_next: say!(
+            "on {ip} itself: `tcpdump -i any -s 96 -w server.pcap 'host {client}'`, to see whether the SYNs arrive",
+            ip = service.server.ip,
+            client = service.client
         ),
     }
 }
@@ -58,33 +59,37 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
     // That others are answered shows the pattern.
     finding.selector.subject.client_ip = None;
     let what = match pattern.kind {
-        Kind::SourcePorts(low, high) => format!("source ports {low} to {high}"),
-        Kind::SocketPairs => "certain socket pairs".to_owned(),
-        Kind::ClientAddress => format!("the client address {}", service.client),
-        Kind::ServerPort => format!("the server port {}", service.server.port),
+        Kind::SourcePorts(low, high) => say!("source ports {low} to {high}", low, high),
+        Kind::SocketPairs => say!("certain socket pairs"),
+        Kind::ClientAddress => say!("the client address {client}", client = service.client),
+        Kind::ServerPort => say!("the server port {port}", port = service.server.port),
     };
-    finding.title = format!(
-        "SYNs of {} to {} are filtered by {what}: {} unanswered, {} failed",
-        service.client,
-        service.server,
-        plural(dropped, "SYN"),
-        plural(failed, "attempt")
+    finding.title = say!(
+        "SYNs of {client} to {server} are filtered by {what}: {syns} unanswered, {attempts} failed",
+        client = service.client,
+        server = service.server,
+        what,
+        syns = plural(dropped, "SYN"),
+        attempts = plural(failed, "attempt")
     );
-    finding.summary = format!(
-        "From {} to {}, {} with {what} drew nothing, however often repeated, while {} beside them were answered at once: something decides by address and port. {}",
-        pattern.from,
-        pattern.until,
-        plural(pattern.unanswered, "attempt"),
-        plural(pattern.answered, "attempt"),
-        match pattern.kind {
-            Kind::SourcePorts(..) => "The range is the outermost that was seen; the filter's own may be wider.",
+    finding.summary = say!(
+        "From {pattern} to {until}, {attempts} with {what} drew nothing, however often repeated, while {attempts_2} beside them were answered at once: something decides by address and port. {kind}",
+        pattern = pattern.from,
+        until = pattern.until,
+        attempts = plural(pattern.unanswered, "attempt"),
+        what,
+        attempts_2 = plural(pattern.answered, "attempt"),
+        kind = match pattern.kind {
+            Kind::SourcePorts(..) => say!("The range is the outermost that was seen; the filter's own may be wider."),
             Kind::SocketPairs =>
-                "No range of ports shows: a hash over the pair (one path or one back end of several) does this.",
-            Kind::ClientAddress =>
-                "The same socket answered other clients meanwhile; a path of its own that loses everything would look the same.",
-            Kind::ServerPort =>
-                "The same host answered this client on other ports meanwhile; a listen queue that has been full since before the capture would look the same.",
-        },
+                say!("No range of ports shows: a hash over the pair (one path or one back end of several) does this."),
+            Kind::ClientAddress => say!(
+                "The same socket answered other clients meanwhile; a path of its own that loses everything would look the same."
+            ),
+            Kind::ServerPort => say!(
+                "The same host answered this client on other ports meanwhile; a listen queue that has been full since before the capture would look the same."
+            ),
+        }
     );
     service.common_metrics(&mut finding, failed, dropped);
     if let Kind::SourcePorts(low, high) = pattern.kind {
@@ -92,15 +97,15 @@ fn finding(case: &Case<'_>, service: &Service, pattern: &Pattern) -> Finding {
         finding.metric("source_port_high", f64::from(high));
     }
     finding.metric("attempts_answered_meanwhile", number(pattern.answered));
-    finding.exhibit_all(service.exhibits(case, explained, "like every SYN of the pattern"));
+    finding.exhibit_all(service.exhibits(case, explained, say!("like every SYN of the pattern")));
     service.place(case, &mut finding);
     service.rule_out_paws(&mut finding);
     finding.rule_out(
-        "loss (SYN004), a full queue (SYN002)",
-        "no retransmission of these SYNs was ever answered, and no other SYN needed one".to_owned(),
+        say!("loss (SYN004), a full queue (SYN002)"),
+        say!("no retransmission of these SYNs was ever answered, and no other SYN needed one"),
     );
-    finding.advise_when("on the server", "`iptables -nvL; nft list ruleset`: look for a DROP whose packet counter grows with these SYNs; the kernel's TCP counters do not see them");
-    finding.advise("Capture on both sides of each firewall and load balancer on the way: the SYN is the last packet before the filter.");
+    finding.advise_when(say!("on the server"), say!("`iptables -nvL; nft list ruleset`: look for a DROP whose packet counter grows with these SYNs; the kernel's TCP counters do not see them"));
+    finding.advise(say!("Capture on both sides of each firewall and load balancer on the way: the SYN is the last packet before the filter."));
     finding.references = vec!["Linux net/netfilter: packets dropped there are counted nowhere in TcpExt".to_owned()];
     finding
 }

@@ -3,13 +3,13 @@
 //! RFC 9293 section 3.10.7.4, RFC 6191; `tcp_timewait_state_process()` in net/ipv4/tcp_minisocks.c: an ACK with
 //! the old connection's numbers, which the client answers by RST and asks again.
 
-use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Connection, Opened, Who};
+use crate::language::{Text, pages, plural, say};
 
 pub(super) static RULE: Rule =
-    Rule { code: "SYN008", name: "syn-into-time-wait", explanation: include_str!("syn_into_time_wait.md"), judge };
+    Rule { code: "SYN008", name: "syn-into-time-wait", explanation: pages!("syn_into_time_wait"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let challenged =
@@ -36,39 +36,43 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
     let seen = group.count(|connection, ()| connection.previous().is_some());
     let confidence = if seen == total { Confidence::High } else { Confidence::Medium };
     let mut finding = group.finding(&RULE, severity, confidence);
-    finding.title = format!(
-        "{} of {} to {} met an old incarnation: {lost} never opened",
-        plural(total, "SYN"),
-        group.client,
-        group.server
+    finding.title = say!(
+        "{syns} of {client} to {server} met an old incarnation: {lost} never opened",
+        syns = plural(total, "SYN"),
+        client = group.client,
+        server = group.server,
+        lost
     );
-    finding.summary = format!(
-        "The server answered with an ACK of the connection before (a challenge ACK); the client answered by RST and asked again. {} opened so, the slowest after {slowest}. {}",
-        plural(total.saturating_sub(lost), "attempt"),
-        if lost > 0 {
-            "The others never did: the RST or the second SYN did not arrive, or the old incarnation is no TIME-WAIT."
+    finding.summary = say!(
+        "The server answered with an ACK of the connection before (a challenge ACK); the client answered by RST and asked again. {attempts} opened so, the slowest after {slowest}.",
+        attempts = plural(total.saturating_sub(lost), "attempt"),
+        slowest
+    )
+    .then(if lost > 0 {
+            say!(
+                "The others never did: the RST or the second SYN did not arrive, or the old incarnation is no TIME-WAIT."
+            )
         } else {
-            ""
-        },
-    );
+            Text::default()
+        });
     finding.metric("attempts", number(attempts));
     finding.metric("attempts_failed", number(lost));
     finding.metric("syns_unanswered", 0.0);
     finding.metric("challenged", number(total));
     finding.metric("slowest_s", slowest.secs());
     finding.exhibit_all(group.exhibits(case, Show::First, |connection, ()| {
-        format!(
-            "SYN from port {} drew an ACK that is no SYN-ACK ({})",
-            connection.client().port,
-            connection.opened().name()
+        say!(
+            "SYN from port {port} drew an ACK that is no SYN-ACK ({opened})",
+            port = connection.client().port,
+            opened = connection.opened().name()
         )
     }));
     finding.rule_out(
-        "silent drops (SYN001 to SYN004)",
-        "the server answered, with the old connection's numbers".to_owned(),
+        say!("silent drops (SYN001 to SYN004)"),
+        say!("the server answered, with the old connection's numbers"),
     );
-    finding.advise("The socket pair is used again too soon, with an older timestamp or a lower ISN: give the client (or the NAT) more ports or addresses, keep timestamps on, or keep connections alive.");
-    finding.advise_when("behind NAT or a stateful firewall", "let it pass the RST that answers the challenge ACK (conntrack calls such packets INVALID); otherwise the client waits until TIME-WAIT ends");
+    finding.advise(say!("The socket pair is used again too soon, with an older timestamp or a lower ISN: give the client (or the NAT) more ports or addresses, keep timestamps on, or keep connections alive."));
+    finding.advise_when(say!("behind NAT or a stateful firewall"), say!("let it pass the RST that answers the challenge ACK (conntrack calls such packets INVALID); otherwise the client waits until TIME-WAIT ends"));
     finding.references = [
         "RFC 9293 section 3.10.7.4",
         "RFC 6191 section 2",

@@ -3,14 +3,13 @@
 //! RFC 9293 section 3.10.7.4: a SYN that repeats one already answered. The SYN-ACK passed this capture point and
 //! did not reach the client, or the client did not take it.
 
-use super::finding::plural;
 use super::group::{Group, Show, groups};
 use super::scan::is_scan;
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::Opened;
+use crate::language::{pages, plural, say};
 
-pub(super) static RULE: Rule =
-    Rule { code: "SYN009", name: "synack-lost", explanation: include_str!("synack_lost.md"), judge };
+pub(super) static RULE: Rule = Rule { code: "SYN009", name: "synack-lost", explanation: pages!("synack_lost"), judge };
 
 /// Attempts below which it is one lost packet and no trouble.
 const TROUBLE: u64 = 3;
@@ -32,25 +31,29 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>) -> Finding {
     };
     let mut finding =
         group.finding(&RULE, severity, if total >= TROUBLE { Confidence::High } else { Confidence::Medium });
-    finding.title = format!(
-        "{} of {} to {} repeated although the server had answered",
-        plural(total, "SYN"),
-        group.client,
-        group.server
+    finding.title = say!(
+        "{syns} of {client} to {server} repeated although the server had answered",
+        syns = plural(total, "SYN"),
+        client = group.client,
+        server = group.server
     );
-    finding.summary = format!(
-        "The SYN-ACK passed this capture point, but the client asked again as if it had not come; {} never opened. It was lost behind the capture point, or something in front of the client threw it away.",
-        plural(failed, "attempt"),
+    finding.summary = say!(
+        "The SYN-ACK passed this capture point, but the client asked again as if it had not come; {attempts} never opened. It was lost behind the capture point, or something in front of the client threw it away.",
+        attempts = plural(failed, "attempt")
     );
     finding.metric("attempts", number(attempts));
     finding.metric("attempts_failed", number(failed));
     finding.metric("syns_unanswered", 0.0);
     finding.metric("repeated", number(total));
     finding.exhibit_all(group.exhibits(case, Show::First, |connection, ()| {
-        format!("SYN from port {}, answered, and repeated ({})", connection.client().port, connection.history())
+        say!(
+            "SYN from port {port}, answered, and repeated ({history})",
+            port = connection.client().port,
+            history = connection.history()
+        )
     }));
-    finding.rule_out("drops at the server (SYN001 to SYN003)", "the server did answer".to_owned());
-    finding.advise("Capture at the client: if the SYN-ACK arrives there, look at its firewall and reverse-path filter (`sysctl net.ipv4.conf.all.rp_filter`); if not, at the way back, which may be another than the way forth.");
+    finding.rule_out(say!("drops at the server (SYN001 to SYN003)"), say!("the server did answer"));
+    finding.advise(say!("Capture at the client: if the SYN-ACK arrives there, look at its firewall and reverse-path filter (`sysctl net.ipv4.conf.all.rp_filter`); if not, at the way back, which may be another than the way forth."));
     finding.references = vec!["RFC 9293 section 3.5".to_owned()];
     finding
 }

@@ -4,18 +4,14 @@
 //! that is expected removes the bucket. A RST from the end that holds TIME-WAIT ends nothing; the RST of a client
 //! that clears the way for its new SYN belongs to SYN008.
 
-use super::finding::plural;
 use super::late_segments::{age, finding as blank, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Late, LateKind, Socket};
+use crate::language::{pages, plural, say};
 use crate::time::Span;
 
-pub(super) static RULE: Rule = Rule {
-    code: "TW005",
-    name: "time-wait-assassination",
-    explanation: include_str!("time_wait_assassination.md"),
-    judge,
-};
+pub(super) static RULE: Rule =
+    Rule { code: "TW005", name: "time-wait-assassination", explanation: pages!("time_wait_assassination"), judge };
 
 fn judge(case: &Case<'_>) -> Verdict {
     let two_msl = case.two_msl();
@@ -42,28 +38,32 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, Socket), late: &[Late<
     let soonest = late.iter().filter_map(age).min().unwrap_or_default();
     let by_client = late.iter().filter(|late| late.by == crate::connection::Side::Client).count() as u64;
     let mut finding = blank(&RULE, key, Severity::Info, Confidence::High);
-    finding.title = format!(
-        "{} between {client} and {server} ended by RST, the soonest after {soonest}",
-        plural(total, "TIME-WAIT")
+    finding.title = say!(
+        "{time_waits} between {client} and {server} ended by RST, the soonest after {soonest}",
+        time_waits = plural(total, "TIME-WAIT"),
+        client,
+        server,
+        soonest
     );
-    finding.summary = format!(
-        "A RST with the expected number came while the end that closed first held TIME-WAIT; with net.ipv4.tcp_rfc1337=0 it is gone from then on, and old segments may enter the pair's next connection. {by_client} came from the client, {} from the server: mostly the answer to an ACK that a late segment had drawn.",
-        (late.len() as u64).saturating_sub(by_client),
+    finding.summary = say!(
+        "A RST with the expected number came while the end that closed first held TIME-WAIT; with net.ipv4.tcp_rfc1337=0 it is gone from then on, and old segments may enter the pair's next connection. {by_client} came from the client, {by_client_2} from the server: mostly the answer to an ACK that a late segment had drawn.",
+        by_client,
+        by_client_2 = (late.len() as u64).saturating_sub(by_client)
     );
     finding.metric("time_waits", number(total));
     finding.metric("shortest_s", soonest.secs());
     let exhibit = |late: &Late<'_>| {
-        let text = format!(
-            "RST {} after TIME-WAIT of port {} began, with the number that is expected",
-            age(late).unwrap_or_default(),
-            late.connection.client().port
+        let text = say!(
+            "RST {late} after TIME-WAIT of port {port} began, with the number that is expected",
+            late = age(late).unwrap_or_default(),
+            port = late.connection.client().port
         );
         case.exhibit(key.0, late.frame, late.at, text)
     };
     finding.exhibit_all(late.iter().map(exhibit).collect::<Vec<_>>());
-    finding.rule_out("an aborted close (RST001)", "both FINs had been acknowledged");
-    finding.advise("Usually nothing. Many of them: find where the late segments come from (TW004).");
-    finding.advise("net.ipv4.tcp_rfc1337=1 makes TIME-WAIT ignore RSTs, and with it those of clients that reuse a pair and clear the way (SYN008): they then time out.");
+    finding.rule_out(say!("an aborted close (RST001)"), say!("both FINs had been acknowledged"));
+    finding.advise(say!("Usually nothing. Many of them: find where the late segments come from (TW004)."));
+    finding.advise(say!("net.ipv4.tcp_rfc1337=1 makes TIME-WAIT ignore RSTs, and with it those of clients that reuse a pair and clear the way (SYN008): they then time out."));
     finding.references =
         ["RFC 1337", "Linux net/ipv4/tcp_minisocks.c: tcp_timewait_state_process()"].map(str::to_owned).to_vec();
     finding

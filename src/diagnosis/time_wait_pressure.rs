@@ -10,16 +10,16 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::finding::plural;
 use super::host_limits::{Limits, Told, line};
 use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
 use crate::evidence::holds::{Held, Steps, TimeWaits};
+use crate::language::{Text, pages, plural, say, words};
 use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
 pub(super) static RULE: Rule =
-    Rule { code: "TW002", name: "time-wait-pressure", explanation: include_str!("time_wait_pressure.md"), judge };
+    Rule { code: "TW002", name: "time-wait-pressure", explanation: pages!("time_wait_pressure"), judge };
 
 /// The TIME-WAITs of one host.
 #[derive(Clone, Debug)]
@@ -123,11 +123,12 @@ fn judge(case: &Case<'_>) -> Verdict {
     if let Some(population) = unjudged {
         verdict.not_judged.push(NotJudged {
             rule: RULE.code,
-            because: format!(
-                "{} held up to {} TIME-WAITs, and nothing tells its limit; below it they are harmless",
-                population.host, population.peak.1
+            because: say!(
+                "{host} held up to {peak} TIME-WAITs, and nothing tells its limit; below it they are harmless",
+                host = population.host,
+                peak = population.peak.1
             ),
-            record_next: "sysctl net.ipv4.tcp_max_tw_buckets; nstat -az TcpExtTCPTimeWaitOverflow".to_owned(),
+            record_next: say!("sysctl net.ipv4.tcp_max_tw_buckets; nstat -az TcpExtTCPTimeWaitOverflow"),
         });
     }
     verdict
@@ -276,10 +277,20 @@ fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claime
     let held = population.peak.1.min(limit);
     let needed = held + overflowed;
     finding.title = match (resets, overflowed) {
-        (0, 0) => format!("{host} holds {held} of the {limit} TIME-WAITs it may"),
-        (0, _) => format!("{host} holds all the {limit} TIME-WAITs it may: {} left none", plural(overflowed, "close")),
+        (0, 0) => say!("{host} holds {held} of the {limit} TIME-WAITs it may", host, held, limit),
+        (0, _) => say!(
+            "{host} holds all the {limit} TIME-WAITs it may: {closes} left none",
+            host,
+            limit,
+            closes = plural(overflowed, "close")
+        ),
         _ => {
-            format!("{host} holds all the TIME-WAITs it may, about {limit}: {} answered by RST", plural(resets, "FIN"))
+            say!(
+                "{host} holds all the TIME-WAITs it may, about {limit}: {fins} answered by RST",
+                host,
+                limit,
+                fins = plural(resets, "FIN")
+            )
         }
     };
     finding.summary = summary(population, pressure, claimed);
@@ -289,10 +300,10 @@ fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claime
     finding.metric("overflowed", number(overflowed));
     finding.metric("needed", number(needed));
     finding.tables.push(Table {
-        title: "TIME-WAITs".to_owned(),
-        columns: ["host", "closed first", "most held", "left none", "would have needed"].map(str::to_owned).to_vec(),
+        title: say!("TIME-WAITs"),
+        columns: words!("host", "closed first", "most held", "left none", "would have needed").map(Text::of).to_vec(),
         rows: vec![vec![
-            Cell::Text(host.to_string()),
+            Cell::Text(Text::value(host.to_string())),
             Cell::Count(population.closes + resets),
             Cell::Count(held),
             Cell::Count(overflowed),
@@ -301,47 +312,58 @@ fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claime
     });
     finding.exhibit_all(exhibits(case, population, claimed));
     if resets > 0 {
+        finding.rule_out(
+            say!("tcp_fin_timeout"),
+            say!("the FINs came less than {fin_timeout} after the ACK of the own FIN", fin_timeout = FIN_TIMEOUT),
+        );
         finding
-            .rule_out("tcp_fin_timeout", format!("the FINs came less than {FIN_TIMEOUT} after the ACK of the own FIN"));
-        finding.rule_out("an application that aborts", "the same closes went well until the table was full");
+            .rule_out(say!("an application that aborts"), say!("the same closes went well until the table was full"));
     }
-    finding.advise(format!(
-        "Raise net.ipv4.tcp_max_tw_buckets above {needed} on {host}: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.",
-    ));
-    finding.advise("Fewer closes: keep-alive and pools; or let the other side close first.");
+    finding.advise(say!("Raise net.ipv4.tcp_max_tw_buckets above {needed} on {host}: a TIME-WAIT costs about 256 bytes. Lowering it only makes netstat look better and gives the protection up.", needed, host));
+    finding.advise(say!("Fewer closes: keep-alive and pools; or let the other side close first."));
     finding.advise_when(
-        "to confirm",
-        "nstat -az TcpExtTCPTimeWaitOverflow grows; `tw` in /proc/net/sockstat stands at the limit",
+        say!("to confirm"),
+        say!("nstat -az TcpExtTCPTimeWaitOverflow grows; `tw` in /proc/net/sockstat stands at the limit"),
     );
     finding.references =
         ["Linux net/ipv4/tcp_minisocks.c: tcp_time_wait()", "RFC 9293 section 3.6.1"].map(str::to_owned).to_vec();
     finding
 }
 
-fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claimed>) -> String {
+fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claimed>) -> Text {
     let host = population.host;
     let mut text = match &population.overflow {
-        Some(overflow) => format!(
-            "Until {} a FIN that came after the ACK of {host}'s own was acknowledged. From then on, with about {} TIME-WAITs held, {} such FINs drew a RST: the table (net.ipv4.tcp_max_tw_buckets) was full, and closes left no TIME-WAIT. About {} closes had none; most of them look orderly on the wire. Their peers' late segments meet no socket, and old segments may enter new connections.",
-            overflow.span.0,
-            overflow.limit,
-            overflow.fins_reset.len(),
-            overflow.overflowed,
+        Some(overflow) => say!(
+            "Until {span} a FIN that came after the ACK of {host}'s own was acknowledged. From then on, with about {limit} TIME-WAITs held, {fins_reset} such FINs drew a RST: the table (net.ipv4.tcp_max_tw_buckets) was full, and closes left no TIME-WAIT. About {overflowed} closes had none; most of them look orderly on the wire. Their peers' late segments meet no socket, and old segments may enter new connections.",
+            span = overflow.span.0,
+            host,
+            limit = overflow.limit,
+            fins_reset = overflow.fins_reset.len(),
+            overflowed = overflow.overflowed
         ),
-        None => format!(
-            "By the closes seen {host} would hold {} TIME-WAITs at {}, and may hold {}. Beyond the limit a close leaves no TIME-WAIT: late segments meet no socket, and old segments may enter new connections. The wire shows it only where the peer closes later than the ACK of the first FIN.",
-            population.peak.1, population.peak.0, pressure.limit,
+        None => say!(
+            "By the closes seen {host} would hold {peak} TIME-WAITs at {peak_2}, and may hold {limit}. Beyond the limit a close leaves no TIME-WAIT: late segments meet no socket, and old segments may enter new connections. The wire shows it only where the peer closes later than the ACK of the first FIN.",
+            host,
+            peak = population.peak.1,
+            peak_2 = population.peak.0,
+            limit = pressure.limit
         ),
     };
     if let Some(claimed) = claimed {
         if let Some((limit, _)) = claimed.limit {
-            text.push_str(&format!(" The host itself ({}) says net.ipv4.tcp_max_tw_buckets = {limit}.", claimed.name));
+            text.add(say!(
+                "The host itself ({claimed}) says net.ipv4.tcp_max_tw_buckets = {limit}.",
+                claimed = claimed.name,
+                limit
+            ));
         }
         if let Some(told) = claimed.overflow {
-            text.push_str(&format!(" Its counter TCPTimeWaitOverflow stands at {}", told.total));
-            let grew = format!(", {} more than at the first moment that is told", told.value);
-            text.push_str(if told.grew { &grew } else { "" });
-            text.push('.');
+            let (total, value) = (told.total, told.value);
+            text.add(if told.grew {
+                say!("Its counter TCPTimeWaitOverflow stands at {total}, {value} more than at the first moment that is told.", total, value)
+            } else {
+                say!("Its counter TCPTimeWaitOverflow stands at {total}.", total)
+            });
         }
     }
     text
@@ -350,14 +372,14 @@ fn summary(population: &Population, pressure: &Pressure, claimed: Option<&Claime
 fn exhibits(case: &Case<'_>, population: &Population, claimed: Option<&Claimed>) -> Vec<Exhibit> {
     let mut shown = Vec::new();
     if let Some((limit, source)) = claimed.and_then(|claimed| claimed.limit) {
-        shown.push(line(source, format!("net.ipv4.tcp_max_tw_buckets = {limit}")));
+        shown.push(line(source, say!("net.ipv4.tcp_max_tw_buckets = {limit}", limit)));
     }
     if let Some(told) = claimed.and_then(|claimed| claimed.overflow) {
-        shown.push(line(told.source, format!("TCPTimeWaitOverflow {}", told.total)));
+        shown.push(line(told.source, say!("TCPTimeWaitOverflow {total}", total = told.total)));
     }
     if let Some(overflow) = &population.overflow {
         shown.extend(overflow.fins_reset.iter().map(|(frame, at)| {
-            let text = format!("RST of {} to a FIN, though it had closed in order", population.host);
+            let text = say!("RST of {host} to a FIN, though it had closed in order", host = population.host);
             case.exhibit(population.point, *frame, *at, text)
         }));
     }

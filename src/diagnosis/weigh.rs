@@ -16,12 +16,12 @@ use std::net::IpAddr;
 use self::filter::Pattern;
 use self::loss::Loss;
 use self::overflow::{Overflow, Signs};
-use super::finding::plural;
 use super::replay::{Prediction, Remembered, Tally, WithoutTimestamps};
 use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, number};
 use crate::connection::Socket;
 use crate::evidence::clocks::Clocks;
 use crate::evidence::pairs::{Attempt, HostPair, SynSeen};
+use crate::language::{Text, plural, say};
 use crate::time::{Span, Time};
 
 /// Why a SYN segment went unanswered.
@@ -77,7 +77,7 @@ pub(super) enum PawsVerdict {
     /// It does not.
     Refuted,
     /// It cannot be told, because.
-    CannotTell(String),
+    CannotTell(Text),
     /// Nothing speaks for it.
     No,
 }
@@ -143,8 +143,6 @@ impl Service {
 const FEWEST: u64 = 3;
 /// A chance of independence above which nothing is said.
 const CHANCE: f64 = 1e-3;
-/// Why nothing is said of SYNs whose answers take another way.
-const MUTE: &str = "the server answers on a way that was not captured (CAP004): no SYN can be said to be unanswered";
 
 /// Weighs every pair of hosts with an unanswered SYN.
 pub(super) fn weigh_all(case: &Case<'_>) -> Vec<Service> {
@@ -166,7 +164,13 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     let replay = case.replay(pair);
     // Where the server's packets take another way, silence says nothing.
     let mute = case.sight().is_mute(pair.point, pair.client, pair.server);
-    let paws = if mute { PawsVerdict::CannotTell(MUTE.to_owned()) } else { paws(&replay.tally(pair)) };
+    let paws = if mute {
+        PawsVerdict::CannotTell(say!(
+            "the server answers on a way that was not captured (CAP004): no SYN can be said to be unanswered"
+        ))
+    } else {
+        paws(&replay.tally(pair))
+    };
     // Clocks are told where they matter; the SYN table tells them everywhere.
     let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
     let end = case.evidence.end_of(pair.point);
@@ -215,19 +219,19 @@ fn paws(tally: &Tally) -> PawsVerdict {
         return PawsVerdict::Refuted;
     }
     if tally.dropped < FEWEST {
-        return PawsVerdict::CannotTell(format!(
-            "{} that the check would drop went unanswered: too few to tell from chance",
-            plural(tally.dropped, "SYN")
+        return PawsVerdict::CannotTell(say!(
+            "{syns} that the check would drop went unanswered: too few to tell from chance",
+            syns = plural(tally.dropped, "SYN")
         ));
     }
     let chance = independence(tally);
     if chance > CHANCE {
-        return PawsVerdict::CannotTell(format!(
-            "{} that the check would drop went unanswered, but so did {} that it lets through, and only {} were \
-             answered: no proof that timestamps matter (chance {chance:.2})",
-            plural(tally.dropped, "SYN"),
-            tally.unexplained,
-            tally.passed,
+        return PawsVerdict::CannotTell(say!(
+            "{syns} that the check would drop went unanswered, but so did {unexplained} that it lets through, and only {passed} were answered: no proof that timestamps matter (chance {chance})",
+            syns = plural(tally.dropped, "SYN"),
+            unexplained = tally.unexplained,
+            passed = tally.passed,
+            chance = format!("{chance:.2}")
         ));
     }
     PawsVerdict::Holds { chance }
@@ -236,10 +240,9 @@ fn paws(tally: &Tally) -> PawsVerdict {
 /// SYNs in the first minute that only a close before the capture could explain, and nothing else to go by.
 fn hidden(tally: &Tally) -> PawsVerdict {
     if tally.undecided >= FEWEST && tally.unexplained == 0 {
-        return PawsVerdict::CannotTell(format!(
-            "{} went unanswered in the first 60 s: a close before the capture began may have taught the server a \
-             higher timestamp",
-            plural(tally.undecided, "SYN"),
+        return PawsVerdict::CannotTell(say!(
+            "{syns} went unanswered in the first 60 s: a close before the capture began may have taught the server a higher timestamp",
+            syns = plural(tally.undecided, "SYN")
         ));
     }
     PawsVerdict::No
@@ -428,28 +431,28 @@ impl Service {
     }
 
     /// The same in words.
-    pub fn slow_sentence(&self) -> String {
+    pub fn slow_sentence(&self) -> Text {
         match self.slow {
-            0 => String::new(),
-            slow => format!(
-                " {} opened only after a retry, the slowest after {}: users felt that.",
-                plural(slow, "attempt"),
-                self.slowest
+            0 => Text::default(),
+            slow => say!(
+                "{attempts} opened only after a retry, the slowest after {slowest}: users felt that.",
+                attempts = plural(slow, "attempt"),
+                slowest = self.slowest
             ),
         }
     }
 
     /// The unanswered SYNs of some causes as exhibits.
-    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: &str) -> Vec<Exhibit> {
+    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: Text) -> Vec<Exhibit> {
         let of_cause =
             self.unanswered.iter().filter(|unanswered| which(unanswered.cause)).map(|unanswered| &unanswered.syn);
         let one = |syn: &SynSeen| {
-            let again = if syn.retransmission { "repeated SYN" } else { "SYN" };
+            let again = if syn.retransmission { say!("repeated SYN") } else { Text::value("SYN") };
             case.exhibit(
                 self.point,
                 syn.frame,
                 syn.at,
-                format!("{again} from port {} unanswered, {why}", syn.client_port),
+                say!("{again} from port {client_port} unanswered, {why}", again, client_port = syn.client_port, why),
             )
         };
         of_cause.map(one).collect()
@@ -461,19 +464,11 @@ impl Service {
         finding.metric("placed_at_server", number(link.placed.at_server));
         finding.metric("placed_between", number(link.placed.between));
         finding.metric("placed_answer_lost", number(link.placed.answer_lost));
-        finding.summary.push_str(&format!(
-            " The capture at p{} shows {} of the same SYNs before the NAT: {} came here and drew no answer, {} were lost on \
-             the way, {} were answered and the answer was lost.",
-            link.client_point + 1,
-            link.linked,
-            link.placed.at_server,
-            link.placed.between,
-            link.placed.answer_lost,
-        ));
+        finding.summary.add(say!("The capture at p{client_point} shows {linked} of the same SYNs before the NAT: {at_server} came here and drew no answer, {between} were lost on the way, {answer_lost} were answered and the answer was lost.", client_point = link.client_point + 1, linked = link.linked, at_server = link.placed.at_server, between = link.placed.between, answer_lost = link.placed.answer_lost));
         if link.placed.between == 0 && link.placed.answer_lost == 0 {
             finding.rule_out(
-                "loss between both capture points",
-                "every SYN of the clients' side was seen here".to_owned(),
+                say!("loss between both capture points"),
+                say!("every SYN of the clients' side was seen here"),
             );
         }
     }
@@ -482,13 +477,13 @@ impl Service {
     pub fn rule_out_paws(&self, finding: &mut Finding) {
         let because = match (&self.paws, self.tally.contradictions) {
             (PawsVerdict::Refuted, contradictions) => {
-                format!("{} that the check would have dropped drew an answer", plural(contradictions, "SYN"))
+                say!("{syns} that the check would have dropped drew an answer", syns = plural(contradictions, "SYN"))
             }
             (PawsVerdict::No, _) if self.tally.unexplained > 0 => {
-                "no close by the server had taught it a newer timestamp than these SYNs carry".to_owned()
+                say!("no close by the server had taught it a newer timestamp than these SYNs carry")
             }
             _ => return,
         };
-        finding.rule_out("the per-host timestamp check (SYN001)", because);
+        finding.rule_out(say!("the per-host timestamp check (SYN001)"), because);
     }
 }

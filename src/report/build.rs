@@ -26,6 +26,7 @@ pub fn build(case: &Case<'_>, verdict: Verdict) -> Report {
     Report {
         schema: super::model::SCHEMA,
         tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+        language: case.language,
         options: options(case),
         inputs: inputs(evidence),
         points: points(evidence),

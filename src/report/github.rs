@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn words_of_strangers_begin_no_command() {
         let mut report = sample::recycle();
-        report.findings[0].title = "50 %\n::error::injected\r\n".to_owned();
+        report.findings[0].title = crate::language::Text::value("50 %\n::error::injected\r\n");
         for input in &mut report.inputs {
             input.name = "a,b:c%.pcap\n".to_owned();
         }

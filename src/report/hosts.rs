@@ -12,34 +12,35 @@ use crate::diagnosis::{Case, Cell, Finding, Table};
 use crate::evidence::Evidence;
 use crate::evidence::hosts::{HostMoment, HostView};
 use crate::evidence::joins::{Join, Matched};
+use crate::language::{Speak, Text, say, words};
 
 /// Counters that tell of connections opened, dropped and ended, and what they count (Linux
 /// Documentation/networking/snmp_counter.rst).
 const MEANINGS: [(&str, &str); 24] = [
-    ("TcpActiveOpens", "connections it opened"),
-    ("TcpPassiveOpens", "connections that others opened"),
-    ("TcpAttemptFails", "attempts that failed, on either side"),
-    ("TcpEstabResets", "open connections that were reset"),
-    ("TcpRetransSegs", "segments sent again"),
-    ("TcpOutRsts", "RSTs sent"),
-    ("TcpExtPAWSPassive", "SYNs dropped by the per-host timestamp check of tcp_tw_recycle"),
-    ("TcpExtPAWSActive", "answers to its SYNs with a wrong timestamp"),
-    ("TcpExtPAWSEstab", "segments with old timestamps (before 6.16 those into TIME-WAIT as well)"),
-    ("TcpExtPAWSTimewait", "segments with old timestamps into TIME-WAIT"),
-    ("TcpExtListenOverflows", "SYNs and final ACKs that met a full accept queue"),
-    ("TcpExtListenDrops", "all that listeners dropped"),
-    ("TcpExtTCPReqQFullDrop", "SYNs that met a full request queue"),
-    ("TcpExtTCPReqQFullDoCookies", "SYNs that met a full request queue and were answered by cookie"),
-    ("TcpExtSyncookiesSent", "SYN cookies sent"),
-    ("TcpExtSyncookiesFailed", "ACKs whose cookie was invalid"),
-    ("TcpExtTW", "TIME-WAITs that ended by their timer"),
-    ("TcpExtTWRecycled", "TIME-WAITs that a new connection took early (tcp_tw_reuse)"),
-    ("TcpExtTWKilled", "TIME-WAITs that ended by the short timer of tcp_tw_recycle"),
-    ("TcpExtTCPTimeWaitOverflow", "closes that left no TIME-WAIT because the table was full"),
-    ("TcpExtTCPAbortOnMemory", "connections aborted for lack of memory"),
-    ("TcpExtTCPSynRetrans", "SYNs and SYN-ACKs sent again"),
-    ("TcpExtTCPTimeouts", "retransmission timers that ran out"),
-    ("TcpExtTCPBacklogDrop", "segments dropped while the owner held the socket"),
+    ("TcpActiveOpens", words!("connections it opened")),
+    ("TcpPassiveOpens", words!("connections that others opened")),
+    ("TcpAttemptFails", words!("attempts that failed, on either side")),
+    ("TcpEstabResets", words!("open connections that were reset")),
+    ("TcpRetransSegs", words!("segments sent again")),
+    ("TcpOutRsts", words!("RSTs sent")),
+    ("TcpExtPAWSPassive", words!("SYNs dropped by the per-host timestamp check of tcp_tw_recycle")),
+    ("TcpExtPAWSActive", words!("answers to its SYNs with a wrong timestamp")),
+    ("TcpExtPAWSEstab", words!("segments with old timestamps (before 6.16 those into TIME-WAIT as well)")),
+    ("TcpExtPAWSTimewait", words!("segments with old timestamps into TIME-WAIT")),
+    ("TcpExtListenOverflows", words!("SYNs and final ACKs that met a full accept queue")),
+    ("TcpExtListenDrops", words!("all that listeners dropped")),
+    ("TcpExtTCPReqQFullDrop", words!("SYNs that met a full request queue")),
+    ("TcpExtTCPReqQFullDoCookies", words!("SYNs that met a full request queue and were answered by cookie")),
+    ("TcpExtSyncookiesSent", words!("SYN cookies sent")),
+    ("TcpExtSyncookiesFailed", words!("ACKs whose cookie was invalid")),
+    ("TcpExtTW", words!("TIME-WAITs that ended by their timer")),
+    ("TcpExtTWRecycled", words!("TIME-WAITs that a new connection took early (tcp_tw_reuse)")),
+    ("TcpExtTWKilled", words!("TIME-WAITs that ended by the short timer of tcp_tw_recycle")),
+    ("TcpExtTCPTimeWaitOverflow", words!("closes that left no TIME-WAIT because the table was full")),
+    ("TcpExtTCPAbortOnMemory", words!("connections aborted for lack of memory")),
+    ("TcpExtTCPSynRetrans", words!("SYNs and SYN-ACKs sent again")),
+    ("TcpExtTCPTimeouts", words!("retransmission timers that ran out")),
+    ("TcpExtTCPBacklogDrop", words!("segments dropped while the owner held the socket")),
 ];
 
 /// Settings that decide about opening, closing and reuse.
@@ -59,20 +60,24 @@ const SETTINGS: [&str; 9] = [
 pub(super) fn hosts(case: &Case<'_>, findings: &[Finding]) -> Vec<Value> {
     let evidence = case.evidence;
     let all = evidence.hosts.iter().enumerate();
-    all.map(|(place, one)| host(evidence, one, case.joins().get(place), findings)).collect()
+    all.map(|(place, one)| host(case, one, case.joins().get(place), findings)).collect()
 }
 
 /// Sentences that more than one table ends with.
 mod verdict {
-    pub(super) const FINE: &str = "fine";
-    pub(super) const BAD_QUEUE: &str = "the accept queue is full: the application accepts too slowly (SYN002)";
-    pub(super) const BAD_CLOSE_WAIT: &str = "the application does not close (CW001): look for a missing close()";
-    pub(super) const MANY_TIME_WAIT: &str = "harmless: TIME-WAITs of a listening port use no port up (HOST006)";
-    pub(super) const PORTS_GONE: &str = "ports are gone: connect() fails; keep connections open (TW003)";
-    pub(super) const PORTS_NEAR: &str = "ports run out with a little more rate (TW003)";
+    use crate::language::words;
+
+    pub(super) const FINE: &str = words!("fine");
+    pub(super) const BAD_QUEUE: &str = words!("the accept queue is full: the application accepts too slowly (SYN002)");
+    pub(super) const BAD_CLOSE_WAIT: &str =
+        words!("the application does not close (CW001): look for a missing close()");
+    pub(super) const MANY_TIME_WAIT: &str = words!("harmless: TIME-WAITs of a listening port use no port up (HOST006)");
+    pub(super) const PORTS_GONE: &str = words!("ports are gone: connect() fails; keep connections open (TW003)");
+    pub(super) const PORTS_NEAR: &str = words!("ports run out with a little more rate (TW003)");
 }
 
-fn host(evidence: &Evidence, host: &HostView, join: Option<&Join>, findings: &[Finding]) -> Value {
+fn host(case: &Case<'_>, host: &HostView, join: Option<&Join>, findings: &[Finding]) -> Value {
+    let evidence = case.evidence;
     let tables = [
         Some(verdicts(evidence, host, findings)),
         states::table(host),
@@ -80,6 +85,8 @@ fn host(evidence: &Evidence, host: &HostView, join: Option<&Join>, findings: &[F
         counters::table(host),
         settings::table(host),
     ];
+    let mut tables: Vec<Table> = tables.into_iter().flatten().collect();
+    tables.speak(case.language);
     let addresses: Vec<String> = host.addresses().iter().map(ToString::to_string).collect();
     json!({
         "name": host.name,
@@ -89,42 +96,44 @@ fn host(evidence: &Evidence, host: &HostView, join: Option<&Join>, findings: &[F
         "inputs": host.inputs().map(id).collect::<Vec<_>>(),
         "counters": counters(host),
         "settings": settings(host),
-        "joined": join.filter(|_| !evidence.points.is_empty()).map(joined),
-        "tables": tables.into_iter().flatten().collect::<Vec<Table>>(),
+        "joined": join.filter(|_| !evidence.points.is_empty()).map(|join| joined(join).spoken(case.language)),
+        "tables": tables,
     })
 }
 
 /// How the host and the captures belong together, and whether they agree, in sentences.
-fn joined(join: &Join) -> String {
+fn joined(join: &Join) -> Text {
     let mut text = match join.matched {
         Matched::Pairs(pairs) => {
-            format!("The captures show {pairs} of the {} connections that it lists.", join.rows)
+            say!("The captures show {pairs} of the {rows} connections that it lists.", pairs, rows = join.rows)
         }
-        Matched::Address => "The captures show its address, and none of the connections that it lists.".to_owned(),
-        Matched::Ports(pairs) => format!(
-            "Its addresses are not in the captures, but {pairs} of its {} pairs of ports are: a NAT may lie between; take it for a hint.",
-            join.rows
+        Matched::Address => say!("The captures show its address, and none of the connections that it lists."),
+        Matched::Ports(pairs) => say!(
+            "Its addresses are not in the captures, but {pairs} of its {rows} pairs of ports are: a NAT may lie between; take it for a hint.",
+            pairs,
+            rows = join.rows
         ),
         Matched::No => {
-            return "Nothing shows that it is an end of the captures: what it counts and what they show need not agree."
-                .to_owned();
+            return say!(
+                "Nothing shows that it is an end of the captures: what it counts and what they show need not agree."
+            );
         }
     };
     match join.apart {
         Some(apart) if join.is_contemporary() == Some(false) => {
-            text.push_str(&format!(" Its files were made {apart} away from the captures: not of the same time, so that counts need not agree."));
+            text.add(say!("Its files were made {apart} away from the captures: not of the same time, so that counts need not agree.", apart));
         }
-        Some(_) => text.push_str(" By its clock its files were made while they were recorded."),
-        None => text.push_str(" When its files were made is not told."),
+        Some(_) => text.add(say!("By its clock its files were made while they were recorded.")),
+        None => text.add(say!("When its files were made is not told.")),
     }
     match join.time_waits {
         (0, 0) => {}
-        (own, 0) => text.push_str(&format!(" {own} of its TIME-WAITs are closes that the captures show, and it closed first in all of them: both agree.")),
-        (own, other) => text.push_str(&format!(" Of its TIME-WAITs the captures show {own} that it closed first and {other} that its peer closed first: there the two disagree, and something between them closes or answers for one of them.")),
+        (own, 0) => text.add(say!("{own} of its TIME-WAITs are closes that the captures show, and it closed first in all of them: both agree.", own)),
+        (own, other) => text.add(say!("Of its TIME-WAITs the captures show {own} that it closed first and {other} that its peer closed first: there the two disagree, and something between them closes or answers for one of them.", own, other)),
     }
     let agreeing = join.close_waits.iter().filter(|held| held.agrees).count();
     if !join.close_waits.is_empty() {
-        text.push_str(&format!(" Of {} CLOSE-WAITs that the captures show as well, {agreeing} have the peer's FIN there and none of its own until then.", join.close_waits.len()));
+        text.add(say!("Of {close_waits} CLOSE-WAITs that the captures show as well, {agreeing} have the peer's FIN there and none of its own until then.", close_waits = join.close_waits.len(), agreeing));
     }
     text
 }
@@ -146,17 +155,22 @@ fn verdicts(evidence: &Evidence, host: &HostView, findings: &[Finding]) -> Table
     };
     let row = |finding: &Finding| {
         let first = finding.advice.first().map_or("", |advice| advice.text.as_str());
-        let cells = [severity_word(finding.severity), finding.id.as_str(), finding.title.as_str(), first];
         // A cell is plain text: the marks of commands would be read as a part of them.
-        cells.map(|text| Cell::Text(text.replace('`', ""))).to_vec()
+        let cells = [finding.id.as_str(), finding.title.as_str(), first].map(|text| Text::value(text.replace('`', "")));
+        std::iter::once(Text::of(severity_word(finding.severity))).chain(cells).map(Cell::Text).collect()
     };
     let mut rows: Vec<Vec<Cell>> = findings.iter().filter(about).map(row).collect();
     if rows.is_empty() {
-        let cells = ["fine", "–", "no rule found anything wrong in what this host says of itself", ""];
-        rows.push(cells.map(|text| Cell::Text(text.to_owned())).to_vec());
+        let cells = [
+            Text::of(verdict::FINE),
+            Text::value("–"),
+            say!("no rule found anything wrong in what this host says of itself"),
+            Text::default(),
+        ];
+        rows.push(cells.map(Cell::Text).to_vec());
     }
-    let columns = ["How bad", "Finding", "What is wrong", "What to do first"].map(str::to_owned).to_vec();
-    Table { title: "Verdicts".to_owned(), columns, rows }
+    let columns = words!("How bad", "Finding", "What is wrong", "What to do first").map(Text::of).to_vec();
+    Table { title: say!("Verdicts"), columns, rows }
 }
 
 /// `part` of `whole` in percent.

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn words_of_strangers_stay_text() {
         let mut report = sample::recycle();
-        report.findings[0].title = "a \u{1} </testcase> \"<>&' ]]> \u{fffe}\u{202e}".to_owned();
+        report.findings[0].title = crate::language::Text::value("a \u{1} </testcase> \"<>&' ]]> \u{fffe}\u{202e}");
         let text = parsed(&report);
         let xml = roxmltree::Document::parse(&text).unwrap();
         let failure = xml.descendants().find(|node| node.has_tag_name("failure")).unwrap();

@@ -219,9 +219,12 @@ mod tests {
     fn any_report_fits_into_a_comment() {
         let mut report = sample::many(200);
         for finding in &mut report.findings {
-            finding.title = "t_".repeat(2000);
-            finding.summary = "*s".repeat(5000);
-            finding.exhibits.iter_mut().for_each(|exhibit| exhibit.text = "|x".repeat(900));
+            finding.title = crate::language::Text::value("t_".repeat(2000));
+            finding.summary = crate::language::Text::value("*s".repeat(5000));
+            finding
+                .exhibits
+                .iter_mut()
+                .for_each(|exhibit| exhibit.text = crate::language::Text::value("|x".repeat(900)));
         }
         let text = render(&report);
         assert!(text.len() < COMMENT, "{}", text.len());

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::gate::Gate;
 use crate::diagnosis::{Finding, NotJudged};
+use crate::language::Language;
 use crate::time::Time;
 
 /// The schema of a report, which its field `schema` names.
@@ -22,6 +23,10 @@ pub struct Report {
     pub schema: &'static str,
     /// What made it.
     pub tool: Tool,
+    /// The language of its sentences; English where absent.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(default)]
+    pub language: Language,
     /// Every threshold in force, by the name of its option.
     pub options: BTreeMap<&'static str, serde_json::Value>,
     /// What was given, in the order of reading.
@@ -55,6 +60,10 @@ pub struct Report {
     /// Which findings fail the run, where it is held to anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+}
+
+fn is_default(language: &Language) -> bool {
+    *language == Language::default()
 }
 
 /// Name and version of this program.

@@ -103,7 +103,7 @@ impl From<&Finding> for Known {
             rule: finding.rule.to_owned(),
             severity: finding.severity,
             confidence: finding.confidence,
-            title: finding.title.clone(),
+            title: finding.title.to_string(),
             fingerprint: finding.fingerprint.clone(),
         }
     }

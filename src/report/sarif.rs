@@ -14,6 +14,7 @@ use super::model::Report;
 use super::words::{confidence_word, place};
 use super::{Material, Output};
 use crate::diagnosis::{Exhibit, Finding, NotJudged, RULES, Rule, Severity};
+use crate::language::Language;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -28,7 +29,7 @@ pub fn render(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()
 }
 
 fn log(report: &Report) -> Value {
-    let rules: Vec<Value> = RULES.iter().map(|rule| descriptor(rule)).collect();
+    let rules: Vec<Value> = RULES.iter().map(|rule| descriptor(rule, report.language)).collect();
     let results: Vec<Value> = report.findings.iter().map(|finding| result(report, finding)).collect();
     let notifications: Vec<Value> = report.not_judged.iter().map(notification).collect();
     let artifacts: Vec<Value> = report
@@ -56,11 +57,12 @@ fn log(report: &Report) -> Value {
 }
 
 /// A rule, with its page as help.
-fn descriptor(rule: &Rule) -> Value {
+fn descriptor(rule: &Rule, language: Language) -> Value {
+    let page = rule.explanation.spoken(language);
     json!({
         "id": rule.code, "name": pascal(rule.name),
-        "shortDescription": {"text": rule.says()},
-        "help": {"text": rule.explanation, "markdown": rule.explanation},
+        "shortDescription": {"text": rule.says(language)},
+        "help": {"text": page, "markdown": page},
         "properties": {"tags": ["tcp"]},
     })
 }

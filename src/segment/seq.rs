@@ -51,11 +51,15 @@ impl TsVal {
     }
 }
 
+crate::language::values!(SeqNumber);
+
 impl fmt::Display for SeqNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
+
+crate::language::values!(TsVal);
 
 impl fmt::Display for TsVal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

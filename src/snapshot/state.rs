@@ -122,6 +122,8 @@ impl TcpState {
     }
 }
 
+crate::language::values!(TcpState);
+
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -7,6 +7,7 @@ use super::super::claims::{Claims, ask_again, hosts_left};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Severity, number};
 use super::RULE;
+use crate::language::say;
 use crate::snapshot::{SocketRow, TcpState};
 
 const SOME: f64 = 1.0;
@@ -28,14 +29,21 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     let severity = now.max(rate)?;
     let title = match (full, &overflows) {
         (Some((row, waiting, limit)), _) => {
-            format!("{waiting} connections wait for accept on port {}, and the queue holds {limit}", port(row))
+            say!(
+                "{waiting} connections wait for accept on port {row}, and the queue holds {limit}",
+                waiting,
+                row = port(row),
+                limit
+            )
         }
-        (None, Some(overflows)) => format!("an accept queue overflowed: {overflows}"),
+        (None, Some(overflows)) => say!("an accept queue overflowed: {overflows}", overflows),
         (None, None) => return None,
     };
-    let mut summary = "The application accepts more slowly than connections come. While the queue is full SYNs are dropped, and final ACKs of handshakes ignored: clients wait 1 s, 3 s and longer.".to_owned();
+    let mut summary = say!(
+        "The application accepts more slowly than connections come. While the queue is full SYNs are dropped, and final ACKs of handshakes ignored: clients wait 1 s, 3 s and longer."
+    );
     if let Some(overflows) = &overflows {
-        summary.push_str(&format!(" {overflows}."));
+        summary.add(say!("{overflows}.", overflows));
     }
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("listen_overflows", number(overflows.as_ref().map_or(0, |counted| counted.amount)));
@@ -44,12 +52,15 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
         finding.subject.server_port = row.local.port.number();
         finding.metric("waiting", f64::from(waiting));
         finding.metric("limit", f64::from(limit));
-        exhibits.push(line(row.source, format!("LISTEN on port {}: {waiting} wait, room for {limit}", port(row))));
+        exhibits.push(line(
+            row.source,
+            say!("LISTEN on port {row}: {waiting} wait, room for {limit}", row = port(row), waiting, limit),
+        ));
     }
     exhibits.extend(overflows.iter().flat_map(super::super::claims::Counted::exhibits));
     finding.exhibit_all(exhibits);
-    finding.advise("Find out why the application accepts slowly (too few workers, a stuck thread, a lock) before making the queue longer.");
-    finding.advise("A longer queue needs both the application's backlog and net.core.somaxconn (128 by default, 4096 since Linux 5.4).");
+    finding.advise(say!("Find out why the application accepts slowly (too few workers, a stuck thread, a lock) before making the queue longer."));
+    finding.advise(say!("A longer queue needs both the application's backlog and net.core.somaxconn (128 by default, 4096 since Linux 5.4)."));
     if let Some(overflows) = &overflows {
         ask_again(&mut finding, overflows);
     }

@@ -11,6 +11,7 @@ use super::super::host_limits::line;
 use super::super::{Case, Cell, Confidence, Finding, Severity, Table, number};
 use super::RULE;
 use crate::evidence::hosts::Listed;
+use crate::language::{Text, say, words};
 use crate::snapshot::{SocketRow, TcpState};
 use crate::time::Span;
 
@@ -22,7 +23,7 @@ const SHARE: f64 = 10.0;
 const OLD: Span = Span::from_secs(300);
 
 /// The owner as printed, and the service: its own listening port, or the peer it called.
-type Key = (String, String);
+type Key = (Text, Text);
 
 /// What hosts say where no packets do.
 pub(super) fn findings(case: &Case<'_>, found: &[Finding]) -> Vec<Finding> {
@@ -69,37 +70,45 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     let severity = if sure && held.rows.len() >= MANY { Severity::Critical } else { Severity::Warning };
     let confidence = if sure { Confidence::High } else { Confidence::Medium };
     let (owner, service) = key;
-    let title = format!("{owner} leaves {total} connections of {service} in CLOSE-WAIT");
+    let title = say!("{owner} leaves {total} connections of {service} in CLOSE-WAIT", owner, total, service);
     let how = if unaccepted {
-        "They have no owner, and connections wait to be accepted: the application does not accept, and the peers gave up."
+        say!(
+            "They have no owner, and connections wait to be accepted: the application does not accept, and the peers gave up."
+        )
     } else if hung {
-        "Most have data unread: the application does not even read. A thread is stuck; take its stack."
+        say!("Most have data unread: the application does not even read. A thread is stuck; take its stack.")
     } else {
-        "Most are read to the end (Recv-Q 1 is the FIN): the application got the end of stream and forgot to close."
+        say!(
+            "Most are read to the end (Recv-Q 1 is the FIN): the application got the end of stream and forgot to close."
+        )
     };
-    let sequence =
-        if growing { format!(" At the moments told there were {}.", joined(&counts)) } else { String::new() };
-    let summary = format!(
-        "The peers closed; only the application can end these connections, and no timer or setting does. {how}{sequence}"
-    );
+    let sequence = if growing {
+        say!("At the moments told there were {counts}.", counts = joined(&counts))
+    } else {
+        Text::default()
+    };
+    let summary =
+        say!("The peers closed; only the application can end these connections, and no timer or setting does.")
+            .then(how)
+            .then(sequence);
     let mut finding = host.finding(severity, confidence, title, summary);
     finding.metric("connections", number(total));
     finding.metric("longest_s", held.rows.iter().filter_map(|row| row.last_received).max().unwrap_or_default().secs());
     finding.metric("unread_percent", held.share(|row| row.recv_q.is_some_and(|unread| unread > 1)));
     finding.tables.push(table(&moments));
-    let mut exhibits: Vec<_> =
-        waiting.map(|(row, waiting)| line(row.source, format!("{waiting} wait to be accepted"))).into_iter().collect();
-    exhibits.extend(
-        held.rows
-            .iter()
-            .map(|row| line(row.source, format!("CLOSE-WAIT, {} bytes in Recv-Q, {owner}", row.recv_q.unwrap_or(0)))),
-    );
+    let mut exhibits: Vec<_> = waiting
+        .map(|(row, waiting)| line(row.source, say!("{waiting} wait to be accepted", waiting)))
+        .into_iter()
+        .collect();
+    exhibits.extend(held.rows.iter().map(|row| {
+        line(row.source, say!("CLOSE-WAIT, {recv_q} bytes in Recv-Q, {owner}", recv_q = row.recv_q.unwrap_or(0), owner))
+    }));
     finding.exhibit_all(exhibits);
     if !sure {
-        finding.advise("One listing may show a burst: list again after a minute (ss -tanpoi state close-wait; lastrcv tells how old they are).");
+        finding.advise(say!("One listing may show a burst: list again after a minute (ss -tanpoi state close-wait; lastrcv tells how old they are)."));
     }
-    finding.advise(format!("In {owner}: look for a missing close() on the paths for errors and end of stream; for stuck threads take stacks (jstack, gdb, py-spy)."));
-    finding.advise("No kernel setting helps: keepalive only ends connections whose peer is gone, tcp_fin_timeout is for FIN-WAIT-2.");
+    finding.advise(say!("In {owner}: look for a missing close() on the paths for errors and end of stream; for stuck threads take stacks (jstack, gdb, py-spy).", owner));
+    finding.advise(say!("No kernel setting helps: keepalive only ends connections whose peer is gone, tcp_fin_timeout is for FIN-WAIT-2."));
     finding.refer(&["RFC 9293 section 3.6", "Linux net/ipv4/tcp_input.c: tcp_fin()"]);
     Some(finding)
 }
@@ -111,19 +120,19 @@ fn groups<'a>(listed: &Listed<'a>) -> BTreeMap<Key, Held<'a>> {
         let known = matches!(row.state, Some(TcpState::CloseWait | TcpState::Established));
         let (true, Some(port)) = (known, row.local.port.number()) else { continue };
         let service = if listening.contains(&port) {
-            format!("port {port}")
+            say!("port {port}", port)
         } else {
             match (row.remote.host.ip(), row.remote.port.number()) {
-                (Some(ip), Some(port)) => std::net::SocketAddr::new(ip, port).to_string(),
-                _ => "a named host".to_owned(),
+                (Some(ip), Some(port)) => Text::value(std::net::SocketAddr::new(ip, port).to_string()),
+                _ => say!("a named host"),
             }
         };
         let owner = row.process.as_ref().map(|process| match (&process.name, process.pid) {
-            (Some(name), Some(pid)) => format!("{name} ({pid})"),
-            (Some(name), None) => name.to_string(),
-            (None, pid) => format!("process {}", pid.unwrap_or(0)),
+            (Some(name), Some(pid)) => Text::value(format!("{name} ({pid})")),
+            (Some(name), None) => Text::value(&**name),
+            (None, pid) => say!("process {pid}", pid = pid.unwrap_or(0)),
         });
-        let group = groups.entry((owner.unwrap_or_else(|| "the application".to_owned()), service)).or_default();
+        let group = groups.entry((owner.unwrap_or_else(|| say!("the application")), service)).or_default();
         if row.state == Some(TcpState::CloseWait) { group.rows.push(row) } else { group.established += 1 }
     }
     groups
@@ -149,8 +158,8 @@ fn table(moments: &[BTreeMap<Key, Held<'_>>]) -> Table {
         ]
     };
     Table {
-        title: "CLOSE-WAIT by owner and service".to_owned(),
-        columns: ["owner", "service", "CLOSE-WAIT", "ESTABLISHED"].map(str::to_owned).to_vec(),
+        title: say!("CLOSE-WAIT by owner and service"),
+        columns: words!("owner", "service", "CLOSE-WAIT", "ESTABLISHED").map(Text::of).to_vec(),
         rows: rows.into_iter().take(10).map(row).collect(),
     }
 }

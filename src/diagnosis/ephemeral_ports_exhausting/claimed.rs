@@ -8,6 +8,7 @@ use super::super::host_ports::{DEFAULT_PORTS, PortsHeld, fullest};
 use super::super::lacking::{self, Lack};
 use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, TcpState};
 
 /// Percent of the ports: nothing is left but luck; a little more rate is too much.
@@ -30,10 +31,11 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
         let connected = listings.iter().any(|listed| listed.states().get(TcpState::Established) > 0);
         let shown = listings.iter().any(|listed| listed.count(TcpState::TimeWait).is_some());
         let few = host.limits().most_time_waits().is_some_and(|(most, _)| most < UPSTREAM);
-        let because =
-            "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them";
-        let record = "ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range";
-        (connected && !shown && !few).then(|| Lack { because: because.to_owned(), record })
+        let because = say!(
+            "its sockets were listed without -a: those in TIME-WAIT, which hold ports as well, are not among them"
+        );
+        let record = Text::value("ss -tan; ss -s; sysctl net.ipv4.ip_local_port_range");
+        (connected && !shown && !few).then_some(Lack { because, record })
     })
 }
 
@@ -51,34 +53,43 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     let limit = held.limit.map_or(DEFAULT_PORTS, |(limit, _)| limit);
     let to = held.destination();
     let title = match severity {
-        Severity::Critical => format!("no port left towards {to}: {} of {limit} are held", held.used),
-        Severity::Warning => format!("{} of {limit} ports towards {to} are held", held.used),
-        Severity::Info => format!("most of its TIME-WAITs lead to {to}"),
+        Severity::Critical => {
+            say!("no port left towards {to}: {used} of {limit} are held", to, used = held.used, limit)
+        }
+        Severity::Warning => say!("{used} of {limit} ports towards {to} are held", used = held.used, limit, to),
+        Severity::Info => say!("most of its TIME-WAITs lead to {to}", to),
     };
     let known = if held.limit.is_some() {
-        ""
+        Text::default()
     } else {
-        " The range is not told; the default of Linux, 32768 to 60999, is taken for it."
+        say!(" The range is not told; the default of Linux, 32768 to 60999, is taken for it.")
     };
     let rate = number(held.time_wait) / 60.0;
-    let summary = format!(
-        "This host ({}) holds {} sockets towards {to}, {} of them in TIME-WAIT, because it closes first: {rate:.1} closes a second over the last minute, where {limit} ports allow {:.1}. When they are gone connect() fails with EADDRNOTAVAIL and no packet leaves.{known}",
-        held.to.local,
-        held.used,
-        held.time_wait,
-        number(limit) / 60.0
+    let summary = say!(
+        "This host ({local}) holds {used} sockets towards {to}, {time_wait} of them in TIME-WAIT, because it closes first: {rate} closes a second over the last minute, where {limit} ports allow {limit_2}. When they are gone connect() fails with EADDRNOTAVAIL and no packet leaves.{known}",
+        local = held.to.local,
+        used = held.used,
+        to,
+        time_wait = held.time_wait,
+        rate = format!("{rate:.1}"),
+        limit,
+        limit_2 = format!("{:.1}", number(limit) / 60.0),
+        known
     );
     let mut finding = host.finding(severity, confidence, title, summary);
     finding.metric("ports_peak", number(held.used));
     finding.metric("ports_limit", number(limit));
     finding.metric("rate_per_s", rate);
     finding.metric("time_waits", number(held.time_wait));
-    let mut exhibits = vec![line(held.source, format!("{} sockets towards {to}", held.used))];
-    exhibits.extend(held.row.map(|row| line(row.source, format!("the first of them, towards {to}"))));
-    exhibits.extend(held.limit.map(|(limit, source)| line(source, format!("ip_local_port_range: {limit} ports"))));
-    exhibits.extend(failed.iter().map(|logged| line(logged.source, logged.text.to_string())));
+    let mut exhibits = vec![line(held.source, say!("{used} sockets towards {to}", used = held.used, to))];
+    exhibits.extend(held.row.map(|row| line(row.source, say!("the first of them, towards {to}", to))));
+    exhibits.extend(held.limit.map(|(limit, source)| line(source, say!("ip_local_port_range: {limit} ports", limit))));
+    exhibits.extend(failed.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))));
     finding.exhibit_all(exhibits);
-    finding.rule_out("a server's TIME-WAITs (HOST006)", "their own ports all differ and lead to one destination");
+    finding.rule_out(
+        say!("a server's TIME-WAITs (HOST006)"),
+        say!("their own ports all differ and lead to one destination"),
+    );
     advise(&mut finding, &held);
     Some(finding)
 }
@@ -102,24 +113,30 @@ fn weigh(host: &Claims<'_>, held: &PortsHeld<'_>, failed: bool) -> Option<(Sever
 fn only_logged(host: &Claims<'_>) -> Finding {
     let failed = host.logged(LogKind::NoFreePort);
     let count: u64 = failed.iter().map(|logged| logged.count).sum();
-    let title = format!("an application found no free port {count} times");
-    let summary = "connect() failed with EADDRNOTAVAIL: every port towards that destination was held, most likely by TIME-WAITs of connections that this host closed. No listing of sockets tells which.".to_owned();
+    let title = say!("an application found no free port {count} times", count);
+    let summary = say!(
+        "connect() failed with EADDRNOTAVAIL: every port towards that destination was held, most likely by TIME-WAITs of connections that this host closed. No listing of sockets tells which."
+    );
     let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, summary);
     finding.metric("failures", number(count));
-    finding.exhibit_all(failed.iter().map(|logged| line(logged.source, logged.text.to_string())).collect::<Vec<_>>());
-    finding.advise("While it goes wrong: ss -tan | awk '{print $5}' | sort | uniq -c | sort -n | tail; sysctl net.ipv4.ip_local_port_range.");
+    finding.exhibit_all(
+        failed.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))).collect::<Vec<_>>(),
+    );
+    finding.advise(say!("While it goes wrong: ss -tan | awk '{{print $5}}' | sort | uniq -c | sort -n | tail; sysctl net.ipv4.ip_local_port_range."));
     finding.refer(&["connect(2): EADDRNOTAVAIL"]);
     finding
 }
 
 fn advise(finding: &mut Finding, held: &PortsHeld<'_>) {
-    finding
-        .advise(format!("Keep connections to {} open and use them again: a pool, or keep-alive.", held.destination()));
+    finding.advise(say!(
+        "Keep connections to {destination} open and use them again: a pool, or keep-alive.",
+        destination = held.destination()
+    ));
     if held.to.local.is_loopback() {
-        finding.advise("Both ends are on this host: a unix socket has no ports; tcp_tw_reuse=2 (the default since Linux 4.19) takes loopback ports again after a second.");
+        finding.advise(say!("Both ends are on this host: a unix socket has no ports; tcp_tw_reuse=2 (the default since Linux 4.19) takes loopback ports again after a second."));
     }
-    finding.advise("More destinations or source addresses: ports are counted for each. A wider net.ipv4.ip_local_port_range only moves the wall.");
-    finding.advise_when("on this client only, with timestamps on both ends", "net.ipv4.tcp_tw_reuse=1");
-    finding.advise("Leave tcp_max_tw_buckets alone: below the port range it \"helps\" by ending TIME-WAIT early, which gives its protection up.");
+    finding.advise(say!("More destinations or source addresses: ports are counted for each. A wider net.ipv4.ip_local_port_range only moves the wall."));
+    finding.advise_when(say!("on this client only, with timestamps on both ends"), say!("net.ipv4.tcp_tw_reuse=1"));
+    finding.advise(say!("Leave tcp_max_tw_buckets alone: below the port range it \"helps\" by ending TIME-WAIT early, which gives its protection up."));
     finding.refer(&["Linux net/ipv4/inet_hashtables.c: __inet_hash_connect()", "connect(2): EADDRNOTAVAIL"]);
 }

@@ -6,6 +6,7 @@ use super::super::host_limits::line;
 use super::super::lacking::{self, Lack};
 use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
+use crate::language::{Text, say};
 use crate::snapshot::{SocketRow, TcpState};
 
 /// Retransmissions after which loss is no explanation.
@@ -28,11 +29,13 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
         let closing =
             moments.map(|listed| CLOSING.iter().flat_map(|state| listed.in_state(*state)).collect::<Vec<_>>());
         let rows = closing.max_by_key(Vec::len).filter(|rows| rows.len() >= PILE)?;
-        let because = format!(
-            "{} sockets wait for an answer to their FIN, and the listing has no timers: whether it was repeated is not known",
-            rows.len()
+        let because = say!(
+            "{rows} sockets wait for an answer to their FIN, and the listing has no timers: whether it was repeated is not known",
+            rows = rows.len()
         );
-        rows.iter().all(|row| row.timer.is_none()).then_some(Lack { because, record: "ss -tano (netstat -anto)" })
+        rows.iter()
+            .all(|row| row.timer.is_none())
+            .then_some(Lack { because, record: Text::value("ss -tano (netstat -anto)") })
     })
 }
 
@@ -43,20 +46,28 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     });
     let rows = moments.max_by_key(Vec::len).filter(|rows| rows.len() >= MANY)?;
     let most = rows.iter().filter_map(|row| row.timer).map(|timer| timer.retransmits).max().unwrap_or(0);
-    let title = format!("{} closes get no answer", rows.len());
-    let summary = format!(
-        "Their FIN was repeated three times or more, one {most} times: the peers are gone, or a firewall forgot the connections and drops what comes late. Without an owner such a socket lives until tcp_orphan_retries are over."
+    let title = say!("{rows} closes get no answer", rows = rows.len());
+    let summary = say!(
+        "Their FIN was repeated three times or more, one {most} times: the peers are gone, or a firewall forgot the connections and drops what comes late. Without an owner such a socket lives until tcp_orphan_retries are over.",
+        most
     );
     let mut finding = host.finding(Severity::Warning, Confidence::High, title, summary);
     finding.metric("connections", number(rows.len() as u64));
     finding.metric("retransmits_most", f64::from(most));
     let exhibit = |row: &&SocketRow| {
         let state = row.state.map_or("", TcpState::name);
-        line(row.source, format!("{state}, repeated {} times", row.timer.map_or(0, |timer| timer.retransmits)))
+        line(
+            row.source,
+            say!(
+                "{state}, repeated {retransmits} times",
+                state,
+                retransmits = row.timer.map_or(0, |timer| timer.retransmits)
+            ),
+        )
     };
     finding.exhibit_all(rows.iter().map(exhibit).collect::<Vec<_>>());
-    finding.advise("Look whether the peers are alive, and at idle time-outs of firewalls on the way: keepalive below that time-out keeps their entries.");
-    finding.advise("net.ipv4.tcp_orphan_retries (8 by default) bounds how long they stay.");
+    finding.advise(say!("Look whether the peers are alive, and at idle time-outs of firewalls on the way: keepalive below that time-out keeps their entries."));
+    finding.advise(say!("net.ipv4.tcp_orphan_retries (8 by default) bounds how long they stay."));
     finding.refer(&["RFC 9293 section 3.8.1", "Linux Documentation/networking/ip-sysctl.rst: tcp_orphan_retries"]);
     Some(finding)
 }

@@ -9,6 +9,7 @@ use super::super::host_limits::line;
 use super::super::lacking::{self, Lack};
 use super::super::{Case, Confidence, Finding, NotJudged, Severity, number};
 use super::RULE;
+use crate::language::{Text, say};
 use crate::snapshot::{SocketRow, TcpState};
 
 const MANY: usize = 20;
@@ -24,11 +25,11 @@ pub(super) fn not_judged(case: &Case<'_>, found: &[Finding]) -> Vec<NotJudged> {
         let untold = host.host.listings().into_iter().filter(|listed| !listed.tells_owners());
         let piled = untold.map(|listed| listed.in_state(TcpState::FinWait2).collect::<Vec<_>>()).max_by_key(Vec::len);
         let rows = piled.filter(|rows| rows.len() >= MANY && rows.iter().all(|row| row.timer.is_none()))?;
-        let because = format!(
-            "{} sockets are in FIN-WAIT-2, and the listing has neither owners nor timers: orphans end by themselves, owned ones do not",
-            rows.len()
+        let because = say!(
+            "{rows} sockets are in FIN-WAIT-2, and the listing has neither owners nor timers: orphans end by themselves, owned ones do not",
+            rows = rows.len()
         );
-        Some(Lack { because, record: "as root: ss -tanpo" })
+        Some(Lack { because, record: say!("as root: ss -tanpo") })
     })
 }
 
@@ -43,11 +44,17 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
         worst = peers.into_values().chain([worst]).max_by_key(Vec::len)?;
     }
     let first = worst.first().filter(|_| worst.len() >= MANY)?;
-    let peer = first.remote.host.ip().map_or_else(|| "a named host".to_owned(), |ip| ip.to_string());
-    let owner = first.process.as_ref().and_then(|process| process.name.as_deref()).unwrap_or("a process");
-    let title = format!("{owner} is held in FIN-WAIT-2 by {peer}: {} connections", worst.len());
-    let summary = format!(
-        "They have been closed for sending and {peer} acknowledged it, but does not close itself: there the same connections are in CLOSE-WAIT (CW001). {owner} still owns them, so that no timer ends them."
+    let peer = first.remote.host.ip().map_or_else(|| say!("a named host"), |ip| Text::value(ip.to_string()));
+    let owner = first
+        .process
+        .as_ref()
+        .and_then(|process| process.name.as_deref())
+        .map_or_else(|| say!("a process"), Text::value);
+    let title = say!("{owner} is held in FIN-WAIT-2 by {peer}: {worst} connections", owner, peer, worst = worst.len());
+    let summary = say!(
+        "They have been closed for sending and {peer} acknowledged it, but does not close itself: there the same connections are in CLOSE-WAIT (CW001). {owner} still owns them, so that no timer ends them.",
+        peer,
+        owner
     );
     let mut finding = host.finding(Severity::Warning, Confidence::High, title, summary);
     finding.metric("connections", number(worst.len() as u64));
@@ -57,13 +64,13 @@ fn finding(host: &Claims<'_>) -> Option<Finding> {
     finding.exhibit_all(
         worst
             .iter()
-            .map(|row| line(row.source, format!("FIN-WAIT-2 towards {peer}, owned by {owner}")))
+            .map(|row| line(row.source, say!("FIN-WAIT-2 towards {peer}, owned by {owner}", peer, owner)))
             .collect::<Vec<_>>(),
     );
-    finding.advise_when("on the peer", "ss -tanp state close-wait: there the application never closes");
+    finding.advise_when(say!("on the peer"), say!("ss -tanp state close-wait: there the application never closes"));
     finding.advise_when(
-        "on this host",
-        "after shutdown() wait with a limit, then close(): the kernel ends an orphan after tcp_fin_timeout",
+        say!("on this host"),
+        say!("after shutdown() wait with a limit, then close(): the kernel ends an orphan after tcp_fin_timeout"),
     );
     finding.refer(&["RFC 9293 section 3.6.1", "tcp(7): TCP_LINGER2"]);
     Some(finding)

@@ -5,11 +5,12 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 use crate::snapshot::{LogKind, LogTime};
 use crate::time::Span;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST037", name: "conntrack-full", explanation: include_str!("conntrack_full.md"), judge };
+    Rule { code: "HOST037", name: "conntrack-full", explanation: pages!("conntrack_full"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -39,22 +40,23 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
             None => Severity::Warning,
         };
         severity = severity.max(Some(rank));
-        exhibits.push(line(message.source, message.text.to_string()));
+        exhibits.push(line(message.source, Text::value(message.text.to_string())));
     }
     let severity = severity?;
     let messages: u64 = logged.iter().map(|message| message.count).sum();
     let title = match &drops {
-        Some(drops) => format!("the connection tracker dropped packets: {drops}"),
-        None => "the connection tracker's table was full: packets dropped".to_owned(),
+        Some(drops) => say!("the connection tracker dropped packets: {drops}", drops),
+        None => say!("the connection tracker's table was full: packets dropped"),
     };
-    let summary = format!(
-        "While the table is full, the first packet of every new connection is dropped, through this host and to it; the log has {messages} messages of it, and prints only some. insert_failed alone would be another thing: two packets of one flow at once, as DNS has it."
+    let summary = say!(
+        "While the table is full, the first packet of every new connection is dropped, through this host and to it; the log has {messages} messages of it, and prints only some. insert_failed alone would be another thing: two packets of one flow at once, as DNS has it.",
+        messages
     );
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("messages", number(messages));
     finding.metric("drops", number(drops.as_ref().map_or(0, |drops| drops.amount)));
     finding.exhibit_all(exhibits);
-    finding.advise("Raise net.netfilter.nf_conntrack_max and the hash size; shorten the timeouts; see who fills it: conntrack -L by source address.");
+    finding.advise(say!("Raise net.netfilter.nf_conntrack_max and the hash size; shorten the timeouts; see who fills it: conntrack -L by source address."));
     finding.refer(&["Linux net/netfilter/nf_conntrack_core.c: __nf_conntrack_alloc()"]);
     Some(finding)
 }

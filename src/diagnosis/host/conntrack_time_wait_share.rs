@@ -6,11 +6,12 @@ use super::super::claims::{Claims, each_host, percent, setting_line};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule = Rule {
     code: "HOST038",
     name: "conntrack-time-wait-share",
-    explanation: include_str!("conntrack_time_wait_share.md"),
+    explanation: pages!("conntrack_time_wait_share"),
     judge,
 };
 fn judge(case: &Case<'_>) -> Verdict {
@@ -28,9 +29,14 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let limit = host.live_number("net.netfilter.nf_conntrack_max");
     // Without pressure it is how things are.
     let crowded = limit.is_some_and(|limit| table.entries * 4 > limit);
-    let title = format!("{} of {} tracked connections are closed already", table.time_wait, table.entries);
-    let summary = format!(
-        "{share:.0} % of the tracker's table is in TIME_WAIT, where an entry stays for nf_conntrack_tcp_timeout_time_wait, 120 s. That is not the socket's TIME-WAIT and can be shortened without harm to the hosts."
+    let title = say!(
+        "{time_wait} of {entries} tracked connections are closed already",
+        time_wait = table.time_wait,
+        entries = table.entries
+    );
+    let summary = say!(
+        "{share} % of the tracker's table is in TIME_WAIT, where an entry stays for nf_conntrack_tcp_timeout_time_wait, 120 s. That is not the socket's TIME-WAIT and can be shortened without harm to the hosts.",
+        share = format!("{share:.0}")
     );
     let severity = if crowded { Severity::Warning } else { Severity::Info };
     let mut finding = host.finding(severity, Confidence::High, title, summary);
@@ -39,13 +45,20 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.metric("share_percent", significant(share));
     let mut exhibits = vec![line(
         table.source,
-        format!("{} entries, {} in TIME_WAIT, {} in CLOSE_WAIT", table.entries, table.time_wait, table.close_wait),
+        say!(
+            "{entries} entries, {time_wait} in TIME_WAIT, {close_wait} in CLOSE_WAIT",
+            entries = table.entries,
+            time_wait = table.time_wait,
+            close_wait = table.close_wait
+        ),
     )];
     exhibits.extend(host.live("net.netfilter.nf_conntrack_tcp_timeout_time_wait").map(setting_line));
     finding.exhibit_all(exhibits);
-    finding.advise("net.netfilter.nf_conntrack_tcp_timeout_time_wait=30 where the table is short of room.");
-    finding
-        .advise_when("on a Kubernetes node", "kube-proxy sets the CLOSE_WAIT timeout to an hour: look at it as well");
+    finding.advise(say!("net.netfilter.nf_conntrack_tcp_timeout_time_wait=30 where the table is short of room."));
+    finding.advise_when(
+        say!("on a Kubernetes node"),
+        say!("kube-proxy sets the CLOSE_WAIT timeout to an hour: look at it as well"),
+    );
     finding.refer(&["Linux Documentation/networking/nf_conntrack-sysctl.rst"]);
     Some(finding)
 }

@@ -6,10 +6,11 @@ use super::super::claims::{Claims, each_host, percent};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{pages, say};
 use crate::snapshot::Endpoint;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST039", name: "conntrack-unreplied", explanation: include_str!("conntrack_unreplied.md"), judge };
+    Rule { code: "HOST039", name: "conntrack-unreplied", explanation: pages!("conntrack_unreplied"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -21,9 +22,14 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let tables = host.host.host.facts.tracked_tables.iter().filter(|table| table.listed && table.entries >= MANY);
     let table = tables.max_by_key(|table| table.unreplied)?;
     let share = percent(table.unreplied, table.entries).filter(|share| *share > SHARE)?;
-    let title = format!("{} of {} tracked connections got no answer", table.unreplied, table.entries);
-    let summary = format!(
-        "{share:.0} % of the entries saw packets of one direction only: scans, a flood, a destination that is down, or replies that take another way and miss this host."
+    let title = say!(
+        "{unreplied} of {entries} tracked connections got no answer",
+        unreplied = table.unreplied,
+        entries = table.entries
+    );
+    let summary = say!(
+        "{share} % of the entries saw packets of one direction only: scans, a flood, a destination that is down, or replies that take another way and miss this host.",
+        share = format!("{share:.0}")
     );
     let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, summary);
     finding.metric("entries", number(table.entries));
@@ -31,10 +37,11 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     finding.metric("share_percent", significant(share));
     let rows =
         host.host.host.facts.tracked.iter().filter(|entry| entry.unreplied && entry.source.input == table.source.input);
-    let rows =
-        rows.map(|entry| line(entry.source, format!("{} to {}, no reply", shown(&entry.from), shown(&entry.to))));
+    let rows = rows.map(|entry| {
+        line(entry.source, say!("{entry} to {to}, no reply", entry = shown(&entry.from), to = shown(&entry.to)))
+    });
     finding.exhibit_all(rows.collect::<Vec<_>>());
-    finding.advise("See the destinations: one address only means that it is down; many ports of one source mean a scan; all means asymmetric routing.");
+    finding.advise(say!("See the destinations: one address only means that it is down; many ports of one source mean a scan; all means asymmetric routing."));
     finding.refer(&["conntrack(8)"]);
     Some(finding)
 }

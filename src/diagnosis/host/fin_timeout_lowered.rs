@@ -5,9 +5,10 @@
 use super::super::claims::{Claims, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST012", name: "fin-timeout-lowered", explanation: include_str!("fin_timeout_lowered.md"), judge };
+    Rule { code: "HOST012", name: "fin-timeout-lowered", explanation: pages!("fin_timeout_lowered"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -29,18 +30,19 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     if held.is_none() && company.is_none() {
         return None;
     }
-    let title = format!("tcp_fin_timeout = {seconds} does not shorten TIME-WAIT");
-    let count = held.map_or_else(String::new, |(count, _)| format!(" {count} TIME-WAITs are held all the same."));
-    let summary = format!(
-        "The setting bounds FIN-WAIT-2 of sockets that no process owns any more. TIME-WAIT lasts 60 s on Linux, fixed when the kernel is built.{count} With a few seconds, peers that close late get RST for their FIN (FW002)."
+    let title = say!("tcp_fin_timeout = {seconds} does not shorten TIME-WAIT", seconds);
+    let count = held.map_or_else(Text::default, |(count, _)| say!(" {count} TIME-WAITs are held all the same.", count));
+    let summary = say!(
+        "The setting bounds FIN-WAIT-2 of sockets that no process owns any more. TIME-WAIT lasts 60 s on Linux, fixed when the kernel is built.{count} With a few seconds, peers that close late get RST for their FIN (FW002).",
+        count
     );
     let mut finding = host.finding(Severity::Info, Confidence::High, title, summary);
     finding.metric("tcp_fin_timeout", number(seconds));
     let mut exhibits = vec![setting_line(setting)];
     exhibits.extend(company.map(setting_line));
-    exhibits.extend(held.map(|(count, source)| line(source, format!("{count} TIME-WAITs"))));
+    exhibits.extend(held.map(|(count, source)| line(source, say!("{count} TIME-WAITs", count))));
     finding.exhibit_all(exhibits);
-    finding.advise("Set it back to 60 unless orphans in FIN-WAIT-2 are the problem (ss -tan state fin-wait-2).");
+    finding.advise(say!("Set it back to 60 unless orphans in FIN-WAIT-2 are the problem (ss -tan state fin-wait-2)."));
     finding.refer(&[
         "Linux Documentation/networking/ip-sysctl.rst: tcp_fin_timeout",
         "Linux include/net/tcp.h: TCP_TIMEWAIT_LEN",

@@ -5,9 +5,10 @@
 use super::super::claims::{Claims, ask_again, each_host, percent};
 use super::super::finding::significant;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST049", name: "interface-errors", explanation: include_str!("interface_errors.md"), judge };
+    Rule { code: "HOST049", name: "interface-errors", explanation: pages!("interface_errors"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -33,14 +34,22 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         (share > SHARE && errors.amount >= FEW).then_some((interface, way, errors, share))
     });
     let (interface, way, errors, share) = worst.max_by(|one, other| one.3.total_cmp(&other.3))?;
-    let direction = if way == "rx" { "receiving" } else { "sending" };
-    let title = format!("{interface} fails {direction} {share:.1} % of its packets: {errors}");
-    let summary = "Packets with errors are dropped by the interface: TCP sees loss, and repeats. Cables, optics, duplex and firmware do it; where missed grows, the ring was full.".to_owned();
+    let direction = if way == "rx" { say!("receiving") } else { say!("sending") };
+    let title = say!(
+        "{interface} fails {direction} {share} % of its packets: {errors}",
+        interface,
+        direction,
+        share = format!("{share:.1}"),
+        errors
+    );
+    let summary = say!(
+        "Packets with errors are dropped by the interface: TCP sees loss, and repeats. Cables, optics, duplex and firmware do it; where missed grows, the ring was full."
+    );
     let mut finding = host.finding(errors.by_share(Severity::Warning), Confidence::High, title, summary);
     finding.metric("errors", number(errors.amount));
     finding.metric("share_percent", significant(share));
     finding.exhibit_all(errors.exhibits());
-    finding.advise(format!("ethtool -S {interface} names the kind of error; ethtool {interface} shows speed and duplex; ethtool -g the ring."));
+    finding.advise(say!("ethtool -S {interface} names the kind of error; ethtool {interface} shows speed and duplex; ethtool -g the ring.", interface));
     ask_again(&mut finding, &errors);
     finding.refer(&["ip-link(8)", "ethtool(8)"]);
     Some(finding)

@@ -5,9 +5,10 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST048", name: "netstat-cost", explanation: include_str!("netstat_cost.md"), judge };
+    Rule { code: "HOST048", name: "netstat-cost", explanation: pages!("netstat_cost"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -36,13 +37,16 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         .find(|sample| matches!(sample.format, "top" | "ps") && runs_netstat(&sample.subject))
         .map(|sample| (sample.source, "netstat"));
     let (reader, tool) = running.or(walked).filter(|_| count > MANY)?;
-    let what = if tool == "netstat" { "netstat" } else { "a reader of /proc/net/tcp" };
-    let title = format!("{what} walks {count} sockets");
-    let summary = "Each line costs a look into every bucket of the kernel's table, under its lock, and netstat -p looks through every process as well: seconds of CPU time, and packets that wait meanwhile. A script that does it every minute is seen as jitter. Where slabs are very large even ss can be felt.".to_owned();
+    let what = if tool == "netstat" { Text::value("netstat") } else { say!("a reader of /proc/net/tcp") };
+    let title = say!("{what} walks {count} sockets", what, count);
+    let summary = say!(
+        "Each line costs a look into every bucket of the kernel's table, under its lock, and netstat -p looks through every process as well: seconds of CPU time, and packets that wait meanwhile. A script that does it every minute is seen as jitter. Where slabs are very large even ss can be felt."
+    );
     let mut finding = host.finding(Severity::Info, Confidence::Medium, title, summary);
     finding.metric("sockets", number(count));
-    finding.exhibit_all(vec![line(source, format!("{count} sockets")), line(reader, format!("listed by {tool}"))]);
-    finding.advise("Use ss -s for counts (one line of the kernel), and ss with a filter (ss -tan state time-wait sport = :80) for rows.");
+    finding
+        .exhibit_all(vec![line(source, say!("{count} sockets", count)), line(reader, say!("listed by {tool}", tool))]);
+    finding.advise(say!("Use ss -s for counts (one line of the kernel), and ss with a filter (ss -tan state time-wait sport = :80) for rows."));
     finding.refer(&["Linux net/ipv4/tcp_ipv4.c: established_get_first()", "ss(8)"]);
     Some(finding)
 }

@@ -7,10 +7,11 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST021", name: "orphans-near-limit", explanation: include_str!("orphans_near_limit.md"), judge };
+    Rule { code: "HOST021", name: "orphans-near-limit", explanation: pages!("orphans_near_limit"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }
@@ -30,22 +31,25 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let severity = if share >= FULL || !refused.is_empty() { Severity::Critical } else { Severity::Warning };
     let count = most.map_or(0, |(count, _)| count);
     let title = if refused.is_empty() {
-        format!("{count} orphaned sockets, {share:.0} % of tcp_max_orphans")
+        say!("{count} orphaned sockets, {share} % of tcp_max_orphans", count, share = format!("{share:.0}"))
     } else {
-        "the kernel resets orphaned sockets: there are too many".to_owned()
+        say!("the kernel resets orphaned sockets: there are too many")
     };
-    let summary = "An orphan was closed by its process and still has data or a FIN to deliver. Above the limit, and well below it for orphans that retransmit, the kernel resets them: peers see RST, and data is lost.".to_owned();
+    let summary = say!(
+        "An orphan was closed by its process and still has data or a FIN to deliver. Above the limit, and well below it for orphans that retransmit, the kernel resets them: peers see RST, and data is lost."
+    );
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("orphans", number(count));
     finding.metric("share_percent", significant(share));
-    let mut exhibits: Vec<_> = refused.iter().map(|logged| line(logged.source, logged.text.to_string())).collect();
-    exhibits.extend(most.map(|(count, source)| line(source, format!("{count} orphans"))));
+    let mut exhibits: Vec<_> =
+        refused.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))).collect();
+    exhibits.extend(most.map(|(count, source)| line(source, say!("{count} orphans", count))));
     exhibits.extend(limit.map(|(setting, _)| setting_line(setting)));
     finding.exhibit_all(exhibits);
-    finding.advise("Find who closes towards peers that no longer answer: ss -tan state fin-wait-1 state last-ack, with their timers (FW001).");
-    finding.advise(
-        "tcp_orphan_retries lower ends them sooner; a higher tcp_max_orphans costs up to 64 KiB of memory each.",
-    );
+    finding.advise(say!("Find who closes towards peers that no longer answer: ss -tan state fin-wait-1 state last-ack, with their timers (FW001)."));
+    finding.advise(say!(
+        "tcp_orphan_retries lower ends them sooner; a higher tcp_max_orphans costs up to 64 KiB of memory each."
+    ));
     finding.refer(&[
         "Linux net/ipv4/tcp.c: tcp_too_many_orphans()",
         "Linux Documentation/networking/ip-sysctl.rst: tcp_max_orphans",
@@ -59,6 +63,6 @@ const MANY: u64 = 1000;
 fn lack(host: &Claims<'_>) -> Option<Lack> {
     let told = host.host.host.facts.sockstats.iter().filter_map(|stat| stat.orphan);
     let most = told.max().filter(|most| *most >= MANY && host.live("net.ipv4.tcp_max_orphans").is_none())?;
-    let because = format!("{most} orphaned sockets, and tcp_max_orphans is not told");
-    Some(Lack { because, record: "sysctl net.ipv4.tcp_max_orphans; cat /proc/net/sockstat" })
+    let because = say!("{most} orphaned sockets, and tcp_max_orphans is not told", most);
+    Some(Lack { because, record: Text::value("sysctl net.ipv4.tcp_max_orphans; cat /proc/net/sockstat") })
 }

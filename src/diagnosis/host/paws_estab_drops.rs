@@ -6,9 +6,10 @@ use super::super::claims::{Claims, ask_again, percent};
 use super::super::finding::significant;
 use super::super::lacking::{Lack, each_host_or, no_whole};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST014", name: "paws-estab-drops", explanation: include_str!("paws_estab_drops.md"), judge };
+    Rule { code: "HOST014", name: "paws-estab-drops", explanation: pages!("paws_estab_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }
@@ -25,14 +26,16 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let segments = host.counted("TcpInSegs")?;
     let share = percent(dropped.amount, segments.amount).filter(|share| *share > SHARE)?;
     let severity = if dropped.amount >= MANY { dropped.by_share(Severity::Warning) } else { Severity::Info };
-    let title = format!("{:.1} % of incoming segments had old timestamps: {dropped}", share);
+    let title =
+        say!("{share} % of incoming segments had old timestamps: {dropped}", share = format!("{share:.1}"), dropped);
     let mixed = if host.counted("TcpExtPAWSTimewait").is_some() {
-        ""
+        Text::default()
     } else {
-        " Before Linux 6.16 the counter includes segments that met a TIME-WAIT (HOST013)."
+        say!(" Before Linux 6.16 the counter includes segments that met a TIME-WAIT (HOST013).")
     };
-    let summary = format!(
-        "Segments of connections were dropped because their timestamp was older than one seen before (PAWS). A few come from reordering; so many come from something that rewrites timestamps, or from two hosts behind one socket pair.{mixed}"
+    let summary = say!(
+        "Segments of connections were dropped because their timestamp was older than one seen before (PAWS). A few come from reordering; so many come from something that rewrites timestamps, or from two hosts behind one socket pair.{mixed}",
+        mixed
     );
     let mut finding = host.finding(severity, Confidence::Medium, title, summary);
     finding.metric("paws_estab", number(dropped.amount));
@@ -40,7 +43,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let mut exhibits = dropped.exhibits();
     exhibits.extend(segments.exhibits());
     finding.exhibit_all(exhibits);
-    finding.advise("Look for a firewall, load balancer or WAN optimizer that changes TCP timestamps, and for two hosts that share an address.");
+    finding.advise(say!("Look for a firewall, load balancer or WAN optimizer that changes TCP timestamps, and for two hosts that share an address."));
     ask_again(&mut finding, &dropped);
     finding.refer(&["Linux net/ipv4/tcp_input.c: tcp_validate_incoming()", "RFC 7323 section 5.3"]);
     Some(finding)

@@ -4,9 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Joint, Said, Text, pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST035", name: "socket-backlog-drops", explanation: include_str!("socket_backlog_drops.md"), judge };
+    Rule { code: "HOST035", name: "socket-backlog-drops", explanation: pages!("socket_backlog_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -20,16 +21,15 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let dropped: u64 = counted.iter().map(|counted| counted.amount).sum();
     let rate: f64 = counted.iter().filter_map(super::super::claims::Counted::per_s).sum();
     let severity = if rate >= PER_S { Severity::Warning } else { Severity::Info };
-    let title = format!("segments dropped at sockets: {worst}");
-    let told: Vec<String> = counted.iter().map(ToString::to_string).collect();
-    let summary = format!(
-        "{}. BacklogDrop: more came than fits while the owner held the socket. RcvQDrop and ZeroWindowDrop: the receive queue was full.",
-        told.join("; ")
+    let title = say!("segments dropped at sockets: {worst}", worst);
+    let summary = say!(
+        "{told}. BacklogDrop: more came than fits while the owner held the socket. RcvQDrop and ZeroWindowDrop: the receive queue was full.",
+        told = Text::joined(Joint::Semicolons, counted.iter().map(Said::said))
     );
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("dropped", number(dropped));
     finding.exhibit_all(counted.iter().flat_map(|counted| counted.exhibits()).collect::<Vec<_>>());
-    finding.advise("Find the reader that is slow: ss -tanp, rows with a large Recv-Q. A larger net.ipv4.tcp_rmem helps against bursts only.");
+    finding.advise(say!("Find the reader that is slow: ss -tanp, rows with a large Recv-Q. A larger net.ipv4.tcp_rmem helps against bursts only."));
     ask_again(&mut finding, worst);
     finding.refer(&["Linux net/ipv4/tcp_ipv4.c: tcp_add_backlog()", "Linux Documentation/networking/snmp_counter.rst"]);
     Some(finding)

@@ -6,10 +6,11 @@ use super::super::claims::{Claims, each_host};
 use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict};
+use crate::language::{pages, say};
 use crate::snapshot::Sample;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST042", name: "softirq-on-one-cpu", explanation: include_str!("softirq_on_one_cpu.md"), judge };
+    Rule { code: "HOST042", name: "softirq-on-one-cpu", explanation: pages!("softirq_on_one_cpu"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -39,15 +40,21 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         let others: Vec<f64> = others.map(|sample| sample.value).collect();
         let most = others.iter().copied().fold(0.0, f64::max);
         if most * 2.0 < busiest.value {
-            let title = format!(
-                "CPU {} spends {:.0} % of its time on packets, the others at most {most:.0} %",
-                busiest.subject, busiest.value
+            let title = say!(
+                "CPU {subject} spends {value} % of its time on packets, the others at most {most} %",
+                subject = busiest.subject,
+                value = format!("{:.0}", busiest.value),
+                most = format!("{most:.0}")
             );
-            let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, TEXT.to_owned());
+            let mut finding = host.finding(Severity::Warning, Confidence::Medium, title, say!("One queue of the network card, or all queues on one CPU: that CPU limits what the host receives, while the others have time."));
             finding.metric("soft_percent", busiest.value);
             finding.exhibit_all(vec![line(
                 busiest.source,
-                format!("CPU {}: {:.1} %soft", busiest.subject, busiest.value),
+                say!(
+                    "CPU {subject}: {value} %soft",
+                    subject = busiest.subject,
+                    value = format!("{:.1}", busiest.value)
+                ),
             )]);
             return Some(advised(finding));
         }
@@ -62,17 +69,27 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     if received.len() < 2 || all < MANY || share <= SHARE {
         return None;
     }
-    let title = format!("{} took {share:.0} % of all received packets since boot", most.subject);
-    let mut finding = host.finding(Severity::Info, Confidence::Medium, title, TEXT.to_owned());
+    let title = say!(
+        "{subject} took {share} % of all received packets since boot",
+        subject = most.subject,
+        share = format!("{share:.0}")
+    );
+    let mut finding = host.finding(Severity::Info, Confidence::Medium, title, say!("One queue of the network card, or all queues on one CPU: that CPU limits what the host receives, while the others have time."));
     finding.metric("share_percent", significant(share));
-    finding.exhibit_all(vec![line(last, format!("NET_RX: {:.0} of {all:.0} on {}", most.value, most.subject))]);
+    finding.exhibit_all(vec![line(
+        last,
+        say!(
+            "NET_RX: {value} of {all} on {subject}",
+            value = format!("{:.0}", most.value),
+            all = format!("{all:.0}"),
+            subject = most.subject
+        ),
+    )]);
     Some(advised(finding))
 }
 
-const TEXT: &str = "One queue of the network card, or all queues on one CPU: that CPU limits what the host receives, while the others have time.";
-
 fn advised(mut finding: Finding) -> Finding {
-    finding.advise("Look at /proc/interrupts for the card's queues; spread them (irqbalance, ethtool -L), or use RPS where there is only one.");
+    finding.advise(say!("Look at /proc/interrupts for the card's queues; spread them (irqbalance, ethtool -L), or use RPS where there is only one."));
     finding.refer(&["Linux Documentation/networking/scaling.rst"]);
     finding
 }

@@ -5,9 +5,10 @@
 use super::super::claims::{Claims, ask_again, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST040", name: "softnet-drops", explanation: include_str!("softnet_drops.md"), judge };
+    Rule { code: "HOST040", name: "softnet-drops", explanation: pages!("softnet_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -19,20 +20,29 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let dropped = host
         .totals("dropped", rows.iter().map(|row| (row.source, row.dropped.into())))
         .filter(|dropped| dropped.amount > 0)?;
-    let title = format!("packets dropped before TCP, at a CPU's backlog: {dropped}");
-    let summary = "Packets came faster than a CPU took them from its backlog (netdev_max_backlog). TCP never saw them: SYNs and replies are lost in silence, and no counter of TCP moves.".to_owned();
+    let title = say!("packets dropped before TCP, at a CPU's backlog: {dropped}", dropped);
+    let summary = say!(
+        "Packets came faster than a CPU took them from its backlog (netdev_max_backlog). TCP never saw them: SYNs and replies are lost in silence, and no counter of TCP moves."
+    );
     let mut finding = host.finding(dropped.by_rate(PER_S, Severity::Warning), Confidence::High, title, summary);
     finding.metric("dropped", number(dropped.amount));
     let mut exhibits = dropped.exhibits();
-    exhibits.extend(
-        rows.iter()
-            .filter(|row| row.dropped > 0)
-            .map(|row| line(row.source, format!("CPU {}: {} dropped of {}", row.cpu, row.dropped, row.processed))),
-    );
+    exhibits.extend(rows.iter().filter(|row| row.dropped > 0).map(|row| {
+        line(
+            row.source,
+            say!(
+                "CPU {cpu}: {dropped} dropped of {processed}",
+                cpu = row.cpu,
+                dropped = row.dropped,
+                processed = row.processed
+            ),
+        )
+    }));
     exhibits.extend(host.live("net.core.netdev_max_backlog").map(setting_line));
     finding.exhibit_all(exhibits);
-    finding
-        .advise("Spread the load over CPUs (RSS queues, RPS), then raise net.core.netdev_max_backlog against bursts.");
+    finding.advise(say!(
+        "Spread the load over CPUs (RSS queues, RPS), then raise net.core.netdev_max_backlog against bursts."
+    ));
     ask_again(&mut finding, &dropped);
     finding.refer(&["Linux net/core/dev.c: enqueue_to_backlog()", "Linux Documentation/networking/scaling.rst"]);
     Some(finding)

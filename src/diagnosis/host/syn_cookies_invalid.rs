@@ -4,9 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST028", name: "syn-cookies-invalid", explanation: include_str!("syn_cookies_invalid.md"), judge };
+    Rule { code: "HOST028", name: "syn-cookies-invalid", explanation: pages!("syn_cookies_invalid"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -19,18 +20,19 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     if failed.amount <= valid {
         return None;
     }
-    let title = format!("ACKs with invalid SYN cookies: {failed}");
-    let summary = format!(
-        "{} ACKs met a listener that had sent cookies lately, and their numbers are no cookies of it, against {valid} valid ones: ACK scans or floods, or ACKs so late that the cookie had expired.",
-        failed.amount
+    let title = say!("ACKs with invalid SYN cookies: {failed}", failed);
+    let summary = say!(
+        "{amount} ACKs met a listener that had sent cookies lately, and their numbers are no cookies of it, against {valid} valid ones: ACK scans or floods, or ACKs so late that the cookie had expired.",
+        amount = failed.amount,
+        valid
     );
     let mut finding = host.finding(failed.by_share(Severity::Warning), Confidence::Medium, title, summary);
     finding.metric("cookies_failed", number(failed.amount));
     finding.metric("cookies_returned", number(valid));
     finding.exhibit_all(failed.exhibits());
-    finding.advise(
-        "Look at the sources of the ACKs in a capture; filter them in front of the host if they are no clients.",
-    );
+    finding.advise(say!(
+        "Look at the sources of the ACKs in a capture; filter them in front of the host if they are no clients."
+    ));
     ask_again(&mut finding, &failed);
     finding.refer(&["Linux net/ipv4/syncookies.c: cookie_v4_check()", "RFC 4987 section 3.6"]);
     Some(finding)

@@ -5,10 +5,11 @@
 use super::super::claims::{Claims, ask_again, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 use crate::snapshot::{LogKind, Source, TcpState};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST026", name: "syn-queue-full", explanation: include_str!("syn_queue_full.md"), judge };
+    Rule { code: "HOST026", name: "syn-queue-full", explanation: pages!("syn_queue_full"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -22,28 +23,36 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let piled = piled(host);
     let severity = if piled.is_some() { Severity::Critical } else { dropped.by_rate(PER_S, Severity::Critical) };
     let cookies = host.live("net.ipv4.tcp_syncookies");
-    let title = format!("SYNs dropped by a full request queue: {dropped}");
-    let mut summary = "A listener had as many handshakes under way as its queue holds, and SYN cookies are off or refused: further SYNs get no answer.".to_owned();
+    let title = say!("SYNs dropped by a full request queue: {dropped}", dropped);
+    let mut summary = say!(
+        "A listener had as many handshakes under way as its queue holds, and SYN cookies are off or refused: further SYNs get no answer."
+    );
     let mut exhibits = dropped.exhibits();
-    let mut finding = host.finding(severity, Confidence::High, title, String::new());
+    let mut finding = host.finding(severity, Confidence::High, title, Text::default());
     if let Some((port, count, limit, source)) = piled {
-        summary.push_str(&format!(
-            " Port {port} is full at the moment of the listing: {count} handshakes under way, and room for {limit}."
+        summary.add(say!(
+            "Port {port} is full at the moment of the listing: {count} handshakes under way, and room for {limit}.",
+            port,
+            count,
+            limit
         ));
         finding.metric("syn_received", number(count));
-        exhibits.push(line(source, format!("{count} in SYN-RECEIVED on port {port}")));
+        exhibits.push(line(source, say!("{count} in SYN-RECEIVED on port {port}", count, port)));
     }
     finding.summary = summary;
     finding.metric("req_q_full_drop", number(dropped.amount));
     exhibits.extend(cookies.map(setting_line));
     exhibits.extend(
-        host.logged(LogKind::SynFloodDrop).into_iter().map(|logged| line(logged.source, logged.text.to_string())),
+        host.logged(LogKind::SynFloodDrop)
+            .into_iter()
+            .map(|logged| line(logged.source, Text::value(logged.text.to_string()))),
     );
     finding.exhibit_all(exhibits);
     if cookies.is_some_and(|cookies| &*cookies.value == "0") {
-        finding.advise("net.ipv4.tcp_syncookies=1: SYNs beyond the queue are then answered without keeping state.");
+        finding
+            .advise(say!("net.ipv4.tcp_syncookies=1: SYNs beyond the queue are then answered without keeping state."));
     }
-    finding.advise("Flood or load? Many sources that never finish: a flood, to be stopped in front. Known clients: raise the listener's backlog, net.core.somaxconn and net.ipv4.tcp_max_syn_backlog together.");
+    finding.advise(say!("Flood or load? Many sources that never finish: a flood, to be stopped in front. Known clients: raise the listener's backlog, net.core.somaxconn and net.ipv4.tcp_max_syn_backlog together."));
     ask_again(&mut finding, &dropped);
     finding.refer(&["Linux net/ipv4/tcp_input.c: tcp_conn_request()", "RFC 4987"]);
     Some(finding)

@@ -7,10 +7,11 @@ use super::super::finding::significant;
 use super::super::host_limits::line;
 use super::super::lacking::{Lack, each_host_or};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 use crate::snapshot::LogKind;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST034", name: "tcp-memory-pressure", explanation: include_str!("tcp_memory_pressure.md"), judge };
+    Rule { code: "HOST034", name: "tcp-memory-pressure", explanation: pages!("tcp_memory_pressure"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host_or(case, &RULE, host, lack)
 }
@@ -33,20 +34,23 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     }
     let severity = if share >= 90.0 || !failed.is_empty() { Severity::Critical } else { Severity::Warning };
     let title = if failed.is_empty() {
-        format!("sockets hold {pages} pages of memory, {share:.0} % of the limit")
+        say!("sockets hold {pages} pages of memory, {share} % of the limit", pages, share = format!("{share:.0}"))
     } else {
-        "the kernel ran out of memory for sockets".to_owned()
+        say!("the kernel ran out of memory for sockets")
     };
-    let summary = "Above the second number of tcp_mem the kernel shrinks windows and prunes queues; at the third it refuses memory: connections are aborted (TCPAbortOnMemory) and orphans reset.".to_owned();
+    let summary = say!(
+        "Above the second number of tcp_mem the kernel shrinks windows and prunes queues; at the third it refuses memory: connections are aborted (TCPAbortOnMemory) and orphans reset."
+    );
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("pages", number(pages));
     finding.metric("share_percent", significant(share));
-    let mut exhibits: Vec<_> = failed.iter().map(|logged| line(logged.source, logged.text.to_string())).collect();
-    exhibits.extend(used.map(|(pages, source)| line(source, format!("{pages} pages"))));
+    let mut exhibits: Vec<_> =
+        failed.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))).collect();
+    exhibits.extend(used.map(|(pages, source)| line(source, say!("{pages} pages", pages))));
     exhibits.extend(limits.map(setting_line));
     exhibits.extend(host.moved("TcpExtTCPAbortOnMemory").into_iter().flat_map(|counted| counted.exhibits()));
     finding.exhibit_all(exhibits);
-    finding.advise("Find the sockets with long queues (ss -tanm, sorted by Recv-Q and Send-Q): readers that do not read, peers that do not acknowledge. Raising net.ipv4.tcp_mem only moves the wall.");
+    finding.advise(say!("Find the sockets with long queues (ss -tanm, sorted by Recv-Q and Send-Q): readers that do not read, peers that do not acknowledge. Raising net.ipv4.tcp_mem only moves the wall."));
     finding.refer(&["Linux Documentation/networking/ip-sysctl.rst: tcp_mem"]);
     Some(finding)
 }
@@ -57,7 +61,7 @@ const MANY: u64 = 25_000;
 fn lack(host: &Claims<'_>) -> Option<Lack> {
     let told = host.host.host.facts.sockstats.iter().filter(|stat| &*stat.protocol == "TCP");
     let most = told.filter_map(|stat| stat.memory_pages).max()?;
-    let because = format!("sockets hold {most} pages of memory, and tcp_mem is not told");
+    let because = say!("sockets hold {most} pages of memory, and tcp_mem is not told", most);
     let asks = most >= MANY && host.live("net.ipv4.tcp_mem").is_none();
-    asks.then_some(Lack { because, record: "sysctl net.ipv4.tcp_mem; cat /proc/net/sockstat" })
+    asks.then_some(Lack { because, record: Text::value("sysctl net.ipv4.tcp_mem; cat /proc/net/sockstat") })
 }

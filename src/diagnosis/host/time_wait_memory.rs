@@ -5,10 +5,11 @@
 use super::super::claims::{Claims, each_host};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{Text, pages, say};
 use crate::snapshot::Slab;
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST050", name: "time-wait-memory", explanation: include_str!("time_wait_memory.md"), judge };
+    Rule { code: "HOST050", name: "time-wait-memory", explanation: pages!("time_wait_memory"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -20,19 +21,29 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let bytes = |slab: &Slab| slab.active_objects.saturating_mul(slab.object_bytes);
     let slab = caches.max_by_key(|slab| bytes(slab)).filter(|slab| bytes(slab) > MUCH)?;
     let held = host.limits().most_time_waits();
-    let title = format!("{} TIME-WAITs take {} MB of kernel memory", slab.active_objects, bytes(slab) / 1_000_000);
-    let agrees = held.map_or_else(String::new, |(count, _)| format!(" The listing of sockets tells {count}."));
-    let summary = format!(
-        "{} has {} objects of {} bytes.{agrees} That memory cannot be swapped; it is given back a minute after the connections closed.",
-        slab.name, slab.active_objects, slab.object_bytes
+    let title = say!(
+        "{active_objects} TIME-WAITs take {megabytes} MB of kernel memory",
+        active_objects = slab.active_objects,
+        megabytes = bytes(slab) / 1_000_000
+    );
+    let agrees = held.map_or_else(Text::default, |(count, _)| say!(" The listing of sockets tells {count}.", count));
+    let summary = say!(
+        "{slab} has {active_objects} objects of {object_bytes} bytes.{agrees} That memory cannot be swapped; it is given back a minute after the connections closed.",
+        slab = slab.name,
+        active_objects = slab.active_objects,
+        object_bytes = slab.object_bytes,
+        agrees
     );
     let mut finding = host.finding(Severity::Info, Confidence::High, title, summary);
     finding.metric("time_waits", number(slab.active_objects));
     finding.metric("bytes", number(bytes(slab)));
-    let mut exhibits = vec![line(slab.source, format!("{}: {} objects", slab.name, slab.active_objects))];
-    exhibits.extend(held.map(|(count, source)| line(source, format!("{count} TIME-WAITs"))));
+    let mut exhibits = vec![line(
+        slab.source,
+        say!("{slab}: {active_objects} objects", slab = slab.name, active_objects = slab.active_objects),
+    )];
+    exhibits.extend(held.map(|(count, source)| line(source, say!("{count} TIME-WAITs", count))));
     finding.exhibit_all(exhibits);
-    finding.advise("Fewer connections (keep-alive), or clients that close first; tcp_max_tw_buckets bounds it, at the price of TIME-WAIT itself.");
+    finding.advise(say!("Fewer connections (keep-alive), or clients that close first; tcp_max_tw_buckets bounds it, at the price of TIME-WAIT itself."));
     finding.refer(&["Linux net/ipv4/inet_timewait_sock.c: inet_twsk_alloc()"]);
     Some(finding)
 }

@@ -4,9 +4,10 @@
 
 use super::super::claims::{Claims, ask_again, each_host};
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
+use crate::language::{pages, say};
 
 pub(in crate::diagnosis) static RULE: Rule =
-    Rule { code: "HOST013", name: "time-wait-paws-drops", explanation: include_str!("time_wait_paws_drops.md"), judge };
+    Rule { code: "HOST013", name: "time-wait-paws-drops", explanation: pages!("time_wait_paws_drops"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -29,10 +30,12 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         // Older kernels mix the states: only together do the two say so.
         None => (host.moved("TcpExtPAWSEstab").filter(|_| skipped.is_some())?, Severity::Info, Confidence::Low),
     };
-    let title = format!("segments with older timestamps met its TIME-WAITs: {dropped}");
-    let mut summary = "A SYN or segment came on a socket pair in TIME-WAIT with an older timestamp. A SYN draws an ACK instead of a SYN-ACK, at most every 500 ms, and else nothing: the client resets and tries again a second later, or waits.".to_owned();
+    let title = say!("segments with older timestamps met its TIME-WAITs: {dropped}", dropped);
+    let mut summary = say!(
+        "A SYN or segment came on a socket pair in TIME-WAIT with an older timestamp. A SYN draws an ACK instead of a SYN-ACK, at most every 500 ms, and else nothing: the client resets and tries again a second later, or waits."
+    );
     if let Some(skipped) = &skipped {
-        summary.push_str(&format!(" {skipped}: so many got no answer at all."));
+        summary.add(say!("{skipped}: so many got no answer at all.", skipped));
     }
     let mut finding = host.finding(severity, confidence, title, summary);
     finding.metric("paws_time_wait", number(dropped.amount));
@@ -43,10 +46,10 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     }
     finding.exhibit_all(exhibits);
     finding.advise_when(
-        "where a NAT or a load balancer stands in front",
-        "its ports come round within 60 s: give it more addresses or ports, or let the clients close first",
+        say!("where a NAT or a load balancer stands in front"),
+        say!("its ports come round within 60 s: give it more addresses or ports, or let the clients close first"),
     );
-    finding.advise("A capture at this host shows which socket pairs (SYN008, TW001).");
+    finding.advise(say!("A capture at this host shows which socket pairs (SYN008, TW001)."));
     ask_again(&mut finding, &dropped);
     finding.refer(&[
         "Linux net/ipv4/tcp_minisocks.c: tcp_timewait_state_process()",

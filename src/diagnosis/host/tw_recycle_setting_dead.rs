@@ -5,13 +5,10 @@
 use super::super::claims::{Claims, each_host, setting_line};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Finding, Rule, Severity, Verdict};
+use crate::language::{pages, say};
 
-pub(in crate::diagnosis) static RULE: Rule = Rule {
-    code: "HOST011",
-    name: "tw-recycle-setting-dead",
-    explanation: include_str!("tw_recycle_setting_dead.md"),
-    judge,
-};
+pub(in crate::diagnosis) static RULE: Rule =
+    Rule { code: "HOST011", name: "tw-recycle-setting-dead", explanation: pages!("tw_recycle_setting_dead"), judge };
 fn judge(case: &Case<'_>) -> Verdict {
     each_host(case, &RULE, host)
 }
@@ -22,13 +19,20 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     if host.live("net.ipv4.tcp_tw_recycle").is_some() {
         return None;
     }
-    let title = format!("tcp_tw_recycle in the configuration does nothing on Linux {}", kernel.release);
-    let summary = "The setting was removed in Linux 4.12. `sysctl -p` complains about the key and goes on; no SYN is dropped and no TIME-WAIT ends earlier because of it.".to_owned();
+    let title = say!("tcp_tw_recycle in the configuration does nothing on Linux {release}", release = kernel.release);
+    let summary = say!(
+        "The setting was removed in Linux 4.12. `sysctl -p` complains about the key and goes on; no SYN is dropped and no TIME-WAIT ends earlier because of it."
+    );
     let mut finding = host.finding(Severity::Info, Confidence::High, title, summary);
     finding.metric("tcp_tw_recycle", wanted.value.trim().parse().unwrap_or(0.0));
-    finding.exhibit_all(vec![setting_line(wanted), line(kernel.source, format!("Linux {}", kernel.release))]);
-    finding.advise("Remove the line: it does nothing here, and does harm where the file is copied to an older kernel.");
-    finding.rule_out("the per-host timestamp check (SYN001)", "this kernel has none");
+    finding.exhibit_all(vec![
+        setting_line(wanted),
+        line(kernel.source, say!("Linux {release}", release = kernel.release)),
+    ]);
+    finding.advise(say!(
+        "Remove the line: it does nothing here, and does harm where the file is copied to an older kernel."
+    ));
+    finding.rule_out(say!("the per-host timestamp check (SYN001)"), say!("this kernel has none"));
     finding.refer(&["commit 4396e46187ca (4.12)"]);
     Some(finding)
 }

@@ -7,6 +7,7 @@ use super::super::Case;
 use super::super::stall::{self, Look, Probe, Stall, Timing};
 use super::unordered;
 use crate::evidence::echoes::{EchoProbe, EchoSeries, Stray};
+use crate::language::{Text, say};
 use crate::snapshot::Source;
 use crate::time::{Span, Time};
 
@@ -75,7 +76,7 @@ pub(crate) struct Proof {
     pub place: Place,
     /// Where the moment is known.
     pub at: Option<Time>,
-    pub text: String,
+    pub text: Text,
 }
 
 /// Where a proof stands.
@@ -149,11 +150,11 @@ impl Hold {
     }
 
     /// What was held.
-    pub fn words(&self) -> &'static str {
+    pub fn words(&self) -> Text {
         match (self.has(Way::Replies), self.has(Way::Requests)) {
-            (true, true) => "requests and replies",
-            (false, true) => "requests",
-            _ => "replies",
+            (true, true) => say!("requests and replies"),
+            (false, true) => say!("requests"),
+            _ => say!("replies"),
         }
     }
 
@@ -260,22 +261,24 @@ fn hold(series: &EchoSeries, stall: &Stall, way: Way, probes: &[EchoProbe]) -> H
 fn proof(series: &EchoSeries, held: &[EchoProbe], way: Way, release: Time) -> Vec<Proof> {
     let (Some(first), Some(last)) = (held.first(), held.last()) else { return Vec::new() };
     let (client, server) = (series.client, series.server);
-    let one = |(at, frame): (Time, u64), text: String| Proof { place: Place::Frame(frame), at: Some(at), text };
+    let one = |(at, frame): (Time, u64), text: Text| Proof { place: Place::Frame(frame), at: Some(at), text };
     if way == Way::Requests {
         let early = one(
             first.request,
-            format!(
-                "request {} of {client} to {server}: the first of {} that came together",
-                first.sequence,
-                held.len()
+            say!(
+                "request {sequence} of {client} to {server}: the first of {held} that came together",
+                sequence = first.sequence,
+                client,
+                server,
+                held = held.len()
             ),
         );
         let late = one(
             last.request,
-            format!(
-                "request {}: the last of them, {} after the first",
-                last.sequence,
-                last.request.0.since(first.request.0)
+            say!(
+                "request {sequence}: the last of them, {request} after the first",
+                sequence = last.sequence,
+                request = last.request.0.since(first.request.0)
             ),
         );
         return vec![early, late];
@@ -284,20 +287,19 @@ fn proof(series: &EchoSeries, held: &[EchoProbe], way: Way, release: Time) -> Ve
     if let Some(rtt) = first.rtt().filter(|rtt| *rtt > Span::ZERO) {
         proof.push(one(
             first.request,
-            format!(
-                "request {} of {client} to {server}: its reply takes {rtt}, the first of {} that came together",
-                first.sequence,
-                held.len()
-            ),
+            say!("request {sequence} of {client} to {server}: its reply takes {rtt}, the first of {held} that came together", sequence = first.sequence, client, server, rtt, held = held.len()),
         ));
     }
     let mut replies: Vec<(Time, u64, u16)> =
         held.iter().filter_map(|probe| probe.reply.map(|(at, frame)| (at, frame, probe.sequence))).collect();
     replies.sort_unstable();
     if let (Some(early), Some(late)) = (replies.first(), replies.last()) {
-        proof.push(one((early.0, early.1), format!("reply {}: the release", early.2)));
+        proof.push(one((early.0, early.1), say!("reply {early}: the release", early = early.2)));
         let after = late.0.since(release);
-        proof.push(one((late.0, late.1), format!("reply {}: the last of the burst, {after} after the first", late.2)));
+        proof.push(one(
+            (late.0, late.1),
+            say!("reply {late}: the last of the burst, {after} after the first", late = late.2, after),
+        ));
     }
     proof
 }

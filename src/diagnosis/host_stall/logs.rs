@@ -11,6 +11,7 @@ use super::super::Case;
 use super::super::stall::{self, Look, Probe, Timing};
 use super::hold::{Hold, PairStalls, Place, Proof, merged};
 use crate::evidence::echoes::{EchoProbe, EchoSeries};
+use crate::language::{Text, say};
 use crate::snapshot::{PingSeries, PingTool, ProbeOutcome, Source};
 use crate::time::{Span, Time};
 
@@ -20,7 +21,7 @@ pub(crate) struct LogStalls {
     /// The place of the host whose files hold the logs.
     pub host: usize,
     /// As the logs name it.
-    pub target: String,
+    pub target: Text,
     /// Its address, where they tell.
     pub address: Option<IpAddr>,
     /// The addresses of the host that pings, as far as they are known.
@@ -71,7 +72,7 @@ pub(crate) fn logs(case: &Case<'_>) -> Vec<LogStalls> {
                 .filter_map(|place| case.echoes().get(*place).map(|series| series.client)),
         );
         // Undated logs cannot be laid beside each other.
-        let mut together: BTreeMap<(String, usize), Vec<(&PingSeries, Log)>> = BTreeMap::new();
+        let mut together: BTreeMap<(Text, usize), Vec<(&PingSeries, Log)>> = BTreeMap::new();
         for (number, (series, log)) in of_host.drain(..).enumerate() {
             let target = target(series);
             let apart = if log.dated { 0 } else { number.saturating_add(1) };
@@ -83,12 +84,16 @@ pub(crate) fn logs(case: &Case<'_>) -> Vec<LogStalls> {
     groups
 }
 
-fn target(series: &PingSeries) -> String {
-    let named = || series.target.as_deref().map(str::to_owned);
-    series.address.map(|address| address.to_string()).or_else(named).unwrap_or_else(|| "an unnamed host".to_owned())
+fn target(series: &PingSeries) -> Text {
+    let named = || series.target.as_deref().map(Text::value);
+    series
+        .address
+        .map(|address| Text::value(address.to_string()))
+        .or_else(named)
+        .unwrap_or_else(|| say!("an unnamed host"))
 }
 
-fn group(host: usize, target: String, senders: &BTreeSet<IpAddr>, of: Vec<(&PingSeries, Log)>) -> LogStalls {
+fn group(host: usize, target: Text, senders: &BTreeSet<IpAddr>, of: Vec<(&PingSeries, Log)>) -> LogStalls {
     let address = of.iter().find_map(|(series, _)| series.address);
     let (mut seen, mut looks, mut watched, mut logs) = (Vec::new(), Vec::new(), Span::ZERO, Vec::new());
     for (_, log) in of {
@@ -186,16 +191,16 @@ impl Log {
     /// The first line of the burst and the last.
     fn proof(&self, held: &[usize]) -> Vec<Proof> {
         let (Some(first), Some(last)) = (held.first(), held.last()) else { return Vec::new() };
-        let one = |place: &usize, words: &str| {
+        let one = |place: &usize, words: Text| {
             let (probe, line) = (self.probes.get(*place)?, *self.lines.get(*place)?);
             let rtt = probe.rtt?;
             let number = self.first.saturating_add(i64::try_from(*place).unwrap_or(0));
-            let text = format!("the reply to probe {number} took {rtt}, {words}");
+            let text = say!("the reply to probe {number} took {rtt}, {words}", number, rtt, words);
             let at = self.dated.then(|| probe.sent.plus(rtt));
             Some(Proof { place: Place::Line(Source { line, ..self.source }), at, text })
         };
-        let first = one(first, &format!("the first of {} that came together", held.len()));
-        first.into_iter().chain(one(last, "the last of them")).collect()
+        let first = one(first, say!("the first of {held} that came together", held = held.len()));
+        first.into_iter().chain(one(last, say!("the last of them"))).collect()
     }
 }
 

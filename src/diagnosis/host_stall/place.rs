@@ -10,12 +10,13 @@ use super::super::Case;
 use super::hold::{Hold, PairStalls, Way};
 use super::logs::LogStalls;
 use crate::evidence::echoes::EchoProbe;
+use crate::language::{Joint, Text, say};
 use crate::time::{Span, Time};
 
 /// Where the stalls of a pair happened.
 pub(super) struct Placed {
     /// Sentences.
-    pub verdict: String,
+    pub verdict: Text,
     /// Other pings or another point say which host it was, or between which points.
     pub settled: bool,
 }
@@ -29,7 +30,7 @@ pub(super) enum Pings<'a> {
 
 /// One of the two hosts.
 struct End {
-    name: String,
+    name: Text,
     addresses: BTreeSet<IpAddr>,
     /// The place of the host whose files tell it.
     host: Option<usize>,
@@ -39,16 +40,16 @@ struct End {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Clue {
     /// Pings between one of the two and a third host ran on.
-    Clean { common: String, suspect: String, third: String },
+    Clean { common: Text, suspect: Text, third: Text },
     /// They stalled as well.
-    Stalled { common: String, third: String },
+    Stalled { common: Text, third: Text },
     /// Pings the other way ran on.
-    ReverseClean { by: String },
+    ReverseClean { by: Text },
     /// They stalled as well.
-    ReverseStalled { by: String },
+    ReverseStalled { by: Text },
     /// Pings between two other hosts stalled as well,
     /// or the same two by addresses of the other family.
-    Others { one: String, other: String, kin: bool },
+    Others { one: Text, other: Text, kin: bool },
     /// The same probes at another point.
     Elsewhere { point: u16, what: Elsewhere },
 }
@@ -70,28 +71,28 @@ enum Elsewhere {
 pub(super) fn place(case: &Case<'_>, pings: Pings<'_>) -> Placed {
     let mut verdict = match pings {
         Pings::Captured(pair) => side(pair),
-        Pings::Logged(log) => format!(
-            "A log shows one side only: {} itself, {} or something between them held the replies.",
-            pings.ends().0.name,
-            log.target
+        Pings::Logged(log) => say!(
+            "A log shows one side only: {ends} itself, {target} or something between them held the replies.",
+            ends = pings.ends().0.name,
+            target = log.target
         ),
     };
     let clues = clues(case, pings);
     for clue in &clues {
-        verdict.push_str(&clue.words(case, pings));
+        verdict.add(clue.words(case, pings));
     }
     let settled = clues.iter().any(Clue::settles);
     if !settled {
-        verdict.push_str(match pings {
-            Pings::Captured(_) => " One capture cannot tell which host it was.",
-            Pings::Logged(_) => " Which of them it was cannot be told from this.",
+        verdict.add(match pings {
+            Pings::Captured(_) => say!("One capture cannot tell which host it was."),
+            Pings::Logged(_) => say!("Which of them it was cannot be told from this."),
         });
     }
     Placed { verdict, settled }
 }
 
 /// What the capture point itself shows.
-fn side(pair: &PairStalls) -> String {
+fn side(pair: &PairStalls) -> Text {
     // The series may run both ways; each stall says of its own senders.
     let senders = |way: Way| {
         let shows = |witness: &&super::hold::Witness| witness.way == way;
@@ -105,12 +106,12 @@ fn side(pair: &PairStalls) -> String {
         of
     };
     let replies = senders(Way::Replies).into_iter().map(|(client, server)| {
-        format!("Requests of {client} passed the capture point evenly and the replies came together: held behind the point, by {server} or on the way to it; if this was captured on {client}, by {client} itself as well.")
+        say!("Requests of {client} passed the capture point evenly and the replies came together: held behind the point, by {server} or on the way to it; if this was captured on {client}, by {client} itself as well.", client, server)
     });
     let requests = senders(Way::Requests).into_iter().map(|(client, _)| {
-        format!("Requests of {client} came together and kept their schedule: held before the capture point, by {client} or on the way from it; if this was captured on the pinged host, by that host itself as well.")
+        say!("Requests of {client} came together and kept their schedule: held before the capture point, by {client} or on the way from it; if this was captured on the pinged host, by that host itself as well.", client)
     });
-    replies.chain(requests).collect::<Vec<_>>().join(" ")
+    Text::joined(Joint::Sentences, replies.chain(requests))
 }
 
 fn clues(case: &Case<'_>, pings: Pings<'_>) -> Vec<Clue> {
@@ -150,14 +151,14 @@ fn clues(case: &Case<'_>, pings: Pings<'_>) -> Vec<Clue> {
 impl Pings<'_> {
     /// Who asks and who answers.
     fn ends(&self) -> (End, End) {
-        let one = |ip: IpAddr| End { name: ip.to_string(), addresses: BTreeSet::from([ip]), host: None };
+        let one = |ip: IpAddr| End { name: Text::value(ip.to_string()), addresses: BTreeSet::from([ip]), host: None };
         match self {
             Self::Captured(pair) => (one(pair.client), one(pair.server)),
             Self::Logged(log) => {
                 let mut senders = log.senders.iter();
                 let name = match (senders.next(), senders.next()) {
-                    (Some(only), None) => only.to_string(),
-                    _ => format!("the host that wrote {}", log.inputs()),
+                    (Some(only), None) => Text::value(only.to_string()),
+                    _ => say!("the host that wrote {inputs}", inputs = log.inputs()),
                 };
                 let sender = End { name, addresses: log.senders.clone(), host: Some(log.host) };
                 let addresses = log.address.into_iter().collect();
@@ -289,13 +290,13 @@ fn same(one: &EchoProbe, other: &EchoProbe) -> bool {
 }
 
 /// A third host, and that it is the gateway of the one that pings it where that one's routes say so.
-fn or_gateway(case: &Case<'_>, common: &str, third: &str) -> String {
+fn or_gateway(case: &Case<'_>, common: &Text, third: &Text) -> Text {
     let (own, address) = (common.parse::<IpAddr>().ok(), third.parse::<IpAddr>().ok());
     let is_gateway = address.is_some_and(|address| {
         let mut hosts = case.evidence.hosts.iter().filter(|host| own.is_none_or(|own| host.addresses().contains(&own)));
         hosts.any(|host| host.host.facts.gateways.iter().any(|gateway| gateway.address == address))
     });
-    if is_gateway { format!("its gateway {third}") } else { third.to_owned() }
+    if is_gateway { say!("its gateway {third}", third) } else { third.clone() }
 }
 
 impl Clue {
@@ -307,31 +308,40 @@ impl Clue {
         )
     }
 
-    fn words(&self, case: &Case<'_>, pings: Pings<'_>) -> String {
+    fn words(&self, case: &Case<'_>, pings: Pings<'_>) -> Text {
         let (client, server) = pings.ends();
         let (client, server) = (client.name, server.name);
         match self {
-            Self::Clean { common, suspect, third } => format!(
-                " Pings between {common} and {} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
-                or_gateway(case, common, third)
+            Self::Clean { common, suspect, third } => say!(
+                "Pings between {common} and {third} ran on meanwhile: not {common}, so {suspect} or its part of the way.",
+                common,
+                third = or_gateway(case, common, third),
+                suspect
             ),
-            Self::Stalled { common, third } => format!(
-                " Pings between {common} and {} stalled at the same moments: {common}, or a host or link that both share.",
-                or_gateway(case, common, third)
+            Self::Stalled { common, third } => say!(
+                "Pings between {common} and {third} stalled at the same moments: {common}, or a host or link that both share.",
+                common,
+                third = or_gateway(case, common, third)
             ),
-            Self::ReverseClean { by } => format!(
-                " The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way."
+            Self::ReverseClean { by } => say!(
+                "The pings of {by} the other way ran on meanwhile: neither host stood still as a whole; the probes were held on their way.",
+                by
             ),
             Self::ReverseStalled { by } => {
-                format!(
-                    " The pings of {by} the other way stalled as well, as they do whichever of the two stands still."
+                say!(
+                    "The pings of {by} the other way stalled as well, as they do whichever of the two stands still.",
+                    by
                 )
             }
-            Self::Others { one, other, kin: true } => format!(
-                " Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them."
+            Self::Others { one, other, kin: true } => say!(
+                "Pings between {one} and {other} stalled at the same moments: the same hosts by other addresses, or hosts that share something with them.",
+                one,
+                other
             ),
-            Self::Others { one, other, kin: false } => format!(
-                " Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link."
+            Self::Others { one, other, kin: false } => say!(
+                "Pings between {one} and {other} stalled at the same moments: look for what all of them share, a hypervisor, a switch or a link.",
+                one,
+                other
             ),
             Self::Elsewhere { point, what } => {
                 let name = case.evidence.points.get(usize::from(*point)).and_then(|point| point.inputs.first());
@@ -340,23 +350,40 @@ impl Clue {
                     |input| format!("p{} (i{})", point.saturating_add(1), input.saturating_add(1)),
                 );
                 match what {
-                    Elsewhere::Prompt => format!(
-                        " At {there} the same requests came evenly and were answered at once: the replies were held between {}, or by {client} {}.",
-                        if matches!(pings, Pings::Logged(_)) { "there and the log" } else { "the two points" },
-                        if matches!(pings, Pings::Logged(_)) { "itself" } else { "where it captured itself" },
+                    Elsewhere::Prompt => say!(
+                        "At {there} the same requests came evenly and were answered at once: the replies were held between {both}, or by {client} {itself}.",
+                        there,
+                        both = if matches!(pings, Pings::Logged(_)) {
+                            say!("there and the log")
+                        } else {
+                            say!("the two points")
+                        },
+                        client,
+                        itself = if matches!(pings, Pings::Logged(_)) {
+                            say!("itself")
+                        } else {
+                            say!("where it captured itself")
+                        }
                     ),
-                    Elsewhere::Seen => format!(" At {there} the same replies were late as well."),
+                    Elsewhere::Seen => say!("At {there} the same replies were late as well.", there),
                     Elsewhere::Bunched => {
-                        format!(" At {there} the same requests came together: they were held before that point.")
+                        say!("At {there} the same requests came together: they were held before that point.", there)
                     }
-                    Elsewhere::Even => format!(
-                        " At {there} the same requests went by evenly: they were held between the two points, on the way to {server}, or by {server} where it captured itself."
+                    Elsewhere::Even => say!(
+                        "At {there} the same requests went by evenly: they were held between the two points, on the way to {server}, or by {server} where it captured itself.",
+                        there,
+                        server
                     ),
-                    Elsewhere::Late { nearer: true } => format!(
-                        " At {there}, nearer to {server}, the same replies were late as well: held there or behind it, so by {server} or close to it."
+                    Elsewhere::Late { nearer: true } => say!(
+                        "At {there}, nearer to {server}, the same replies were late as well: held there or behind it, so by {server} or close to it.",
+                        there,
+                        server
                     ),
-                    Elsewhere::Late { nearer: false } => format!(
-                        " At {there}, nearer to {client}, the same replies were late as well: held behind both points, on the side of {server}."
+                    Elsewhere::Late { nearer: false } => say!(
+                        "At {there}, nearer to {client}, the same replies were late as well: held behind both points, on the side of {server}.",
+                        there,
+                        client,
+                        server
                     ),
                 }
             }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::super::finding::plural;
 use super::super::host_signs::{self, Sign};
 use super::super::stall::{self, Look};
 use super::super::{
@@ -12,6 +11,7 @@ use super::hold::{Hold, Place, Way};
 use super::place::Placed;
 use super::tcp::{Answer, Clock, TcpStall};
 use crate::evidence::hosts::HostView;
+use crate::language::{Said, Text, plural, say, words};
 use crate::time::{Span, Time};
 
 /// The stalls between two hosts.
@@ -23,7 +23,7 @@ pub(super) struct Told<'a> {
     /// Times are those of a clock; else they count from the first probe.
     pub dated: bool,
     /// Who asks and who answers.
-    pub names: (String, String),
+    pub names: (Text, Text),
 }
 
 impl Told<'_> {
@@ -40,12 +40,15 @@ impl Told<'_> {
         let mut finding = rule.finding(Severity::Warning, confidence, subject, point);
         let (stalls, longest, stalled) = (self.holds.len() as u64, self.longest(), self.stalled());
         let (client, target) = &self.names;
-        finding.title = format!(
-            "{} between {client} and {target}, the longest {longest}: a host stood still",
-            plural(stalls, "stall")
+        finding.title = say!(
+            "{stalls} between {client} and {target}, the longest {longest}: a host stood still",
+            stalls = plural(stalls, "stall"),
+            client,
+            target,
+            longest
         );
         finding.summary = self.summary();
-        finding.summary.push_str(&placed.verdict);
+        finding.summary.add(placed.verdict.clone());
         finding.metric("stalls", number(stalls));
         finding.metric("stalled_ms", rounded(stalled));
         finding.metric("longest_ms", rounded(longest));
@@ -96,30 +99,36 @@ impl Told<'_> {
         (self.watched > Span::ZERO).then(|| (stalled.secs() / self.watched.secs() * 1000.0).round() / 10.0)
     }
 
-    fn summary(&self) -> String {
+    fn summary(&self) -> Text {
         let (held, lost) = (self.sum(|hold| hold.held), self.sum(|hold| hold.lost));
         let ways = |way: Way| self.holds.iter().any(|hold| hold.has(way));
         let what = match (ways(Way::Replies), ways(Way::Requests)) {
-            (true, true) => "requests and replies",
-            (false, true) => "requests",
-            _ => "replies",
+            (true, true) => say!("requests and replies"),
+            (false, true) => say!("requests"),
+            _ => say!("replies"),
         };
-        let share = self.share().map_or_else(String::new, |share| format!(", {share} % of the time watched"));
+        let share = self.share().map_or_else(Text::default, |share| say!(", {share} % of the time watched", share));
         let fate = match lost {
-            0 => "none of those sent meanwhile was lost".to_owned(),
-            _ => format!("{} sent meanwhile never answered", plural(lost, "request")),
+            0 => say!("none of those sent meanwhile was lost"),
+            _ => say!("{requests} sent meanwhile never answered", requests = plural(lost, "request")),
         };
         let (stalled, longest) = (self.stalled(), self.longest());
-        format!(
-            "{held} {what} waited for the same moments and came at once; {fate}. Together the stalls take {stalled}{share}; the longest lasted {longest}. Each time fell by just the sending interval from one probe to the next, so they were not queued in the network: something that handles them did nothing meanwhile. ",
+        say!(
+            "{held} {what} waited for the same moments and came at once; {fate}. Together the stalls take {stalled}{share}; the longest lasted {longest}. Each time fell by just the sending interval from one probe to the next, so they were not queued in the network: something that handles them did nothing meanwhile.",
+            held,
+            what,
+            fate,
+            stalled,
+            share,
+            longest
         )
     }
 
     fn moment(&self, at: Time) -> Cell {
         let text = if self.dated {
-            at.rfc3339()
+            Text::value(at.rfc3339())
         } else {
-            format!("{:.3} s after the first probe", at.since(Time::default()).secs())
+            say!("{default} s after the first probe", default = format!("{:.3}", at.since(Time::default()).secs()))
         };
         Cell::Text(text)
     }
@@ -132,14 +141,14 @@ impl Told<'_> {
                 Cell::Number(rounded(hold.length)),
                 Cell::Number(rounded(hold.lasted.0)),
                 Cell::Number(rounded(hold.lasted.1)),
-                Cell::Text(hold.words().to_owned()),
+                Cell::Text(hold.words()),
                 Cell::Count(hold.held as u64),
                 Cell::Count(hold.lost as u64),
-                Cell::Text(if hold.tail_drop { "yes" } else { "no" }.to_owned()),
+                Cell::Text(if hold.tail_drop { say!("yes") } else { say!("no") }),
                 Cell::Count(hold.series as u64),
             ]
         };
-        let columns = [
+        let columns = words!(
             "start",
             "release",
             "length, ms",
@@ -150,48 +159,44 @@ impl Told<'_> {
             "lost",
             "tail drop",
             "echo series",
-        ];
+        );
         Table {
-            title: "Stalls".to_owned(),
-            columns: columns.map(str::to_owned).to_vec(),
+            title: say!("Stalls"),
+            columns: columns.map(Text::of).to_vec(),
             rows: self.holds.iter().map(row).collect(),
         }
     }
 
     fn rule_out(&self, finding: &mut Finding) {
         let steepest = self.holds.iter().map(|hold| hold.slope).fold(0.0, f64::min);
+        finding.rule_out(say!("a slow or congested path (bufferbloat)"), say!("times jumped from normal and fell with slope {steepest} of time over sending time; a queue rises over many probes and its replies stay apart", steepest = format!("{steepest:.2}")));
+        finding.rule_out(say!("packet loss"), say!("the probes were answered, only late and together"));
         finding.rule_out(
-            "a slow or congested path (bufferbloat)",
-            format!("times jumped from normal and fell with slope {steepest:.2} of time over sending time; a queue rises over many probes and its replies stay apart"),
+            say!("jitter"),
+            say!("late replies without a common cause do not arrive together, in order, after silence"),
         );
-        finding.rule_out("packet loss", "the probes were answered, only late and together");
-        finding
-            .rule_out("jitter", "late replies without a common cause do not arrive together, in order, after silence");
-        finding.rule_out("a stopped ping process", "requests went on being sent during the stalls");
+        finding.rule_out(say!("a stopped ping process"), say!("requests went on being sent during the stalls"));
         for look in self.looks {
-            finding.rule_out("seen beside the stalls", look.to_string());
+            finding.rule_out(say!("seen beside the stalls"), look.said());
         }
     }
 
     fn advise(&self, finding: &mut Finding, placed: &Placed, period: Option<Span>, server: Option<IpAddr>) {
         let (client, target) = &self.names;
         if let Some(period) = period {
-            finding.advise(format!(
-                "The stalls repeat every {:.1} s: look for a job or an agent with that period.",
-                period.secs()
+            finding.advise(say!(
+                "The stalls repeat every {period} s: look for a job or an agent with that period.",
+                period = format!("{:.1}", period.secs())
             ));
         }
         if !placed.settled {
-            let server = server.map_or_else(|| target.clone(), |ip| ip.to_string());
-            finding.advise_when(
-                "which host stalled is open",
-                format!("Record next: ping -D the gateway of {client} and {server} from {client} in the same seconds, ping -D {client} from {server}, and capture at both ends; give all of it to one run."),
-            );
+            let server = server.map_or_else(|| target.clone(), |ip| Text::value(ip.to_string()));
+            finding.advise_when(say!("which host stalled is open"), say!("Record next: ping -D the gateway of {client} and {server} from {client} in the same seconds, ping -D {client} from {server}, and capture at both ends; give all of it to one run.", client, server));
         }
-        finding.advise("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), /proc/slabinfo readers on old kernels (STALL002), and what ran at the moment of release.");
+        finding.advise(say!("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), /proc/slabinfo readers on old kernels (STALL002), and what ran at the moment of release."));
         finding.advise_when(
-            "a radio link, a VPN over TCP or a virtual switch lies on the way",
-            "These hold packets as well: check them before the hosts.",
+            say!("a radio link, a VPN over TCP or a virtual switch lies on the way"),
+            say!("These hold packets as well: check them before the hosts."),
         );
     }
 }
@@ -208,12 +213,16 @@ pub(super) fn add_signs(finding: &mut Finding, view: &HostView, holds: &[Hold], 
         signs.iter().take(3).map(|sign| format!("\u{201c}{}\u{201d}", sign.words)).collect::<Vec<_>>().join(", ")
     };
     if !meanwhile.is_empty() {
-        finding.summary.push_str(&format!(" {} says of these moments: {}.", view.name, told(&meanwhile)));
+        finding.summary.add(say!(
+            "{view} says of these moments: {meanwhile}.",
+            view = view.name,
+            meanwhile = told(&meanwhile)
+        ));
     } else if !others.is_empty() {
-        finding.summary.push_str(&format!(
-            " {} says, of another time or without one: {}; that may have the same cause and proves nothing.",
-            view.name,
-            told(&others)
+        finding.summary.add(say!(
+            "{view} says, of another time or without one: {others}; that may have the same cause and proves nothing.",
+            view = view.name,
+            others = told(&others)
         ));
     }
     let room = EXHIBITS_SHOWN.saturating_sub(finding.exhibits.len());
@@ -252,25 +261,29 @@ pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> 
     let mut finding = rule.finding(Severity::Warning, confidence, subject, Some(point));
     let count = plural(stalls.len() as u64, "stall");
     let who = if queued {
-        format!("what {host} had sent was held on its way")
+        say!("what {host} had sent was held on its way", host)
     } else {
-        format!("{host} or the way to it stood still")
+        say!("{host} or the way to it stood still", host)
     };
-    let who = if stood_still { format!("{host} stood still") } else { who };
-    finding.title = format!("{count} in the TCP connections of {host}, the longest at least {longest}: {who}");
+    let who = if stood_still { say!("{host} stood still", host) } else { who };
+    finding.title = say!(
+        "{count} in the TCP connections of {host}, the longest at least {longest}: {who}",
+        count,
+        host,
+        longest,
+        who
+    );
     let answers: Vec<&Answer> = stalls.iter().flat_map(|stall| &stall.answers).collect();
-    finding.summary = format!(
-        "{} that were due at different times came together, after silence on these connections; each had been owed since the last copy of what it answers, so that nothing was lost. {}",
-        plural(answers.len() as u64, "answer"),
-        stalls.first().map_or("", |first| tcp_words(first)),
+    finding.summary = say!(
+        "{answers} that were due at different times came together, after silence on these connections; each had been owed since the last copy of what it answers, so that nothing was lost. {tcp_words}",
+        answers = plural(answers.len() as u64, "answer"),
+        tcp_words = stalls.first().map(tcp_words).unwrap_or_default()
     );
     if stalls.iter().any(|stall| stall.common) {
-        finding.summary.push_str(&format!(
-            " Several hosts were late towards {host} at one moment: {host} itself, if this was captured there, or its link."
-        ));
+        finding.summary.add(say!("Several hosts were late towards {host} at one moment: {host} itself, if this was captured there, or its link.", host));
     }
     if confirmed > 0 {
-        finding.summary.push_str(&format!(" Pings of the same host show {confirmed} of them, too."));
+        finding.summary.add(say!("Pings of the same host show {confirmed} of them, too.", confirmed));
     }
     finding.metric("stalls", number(stalls.len() as u64));
     finding.metric("stalled_ms", rounded(stalled));
@@ -280,40 +293,40 @@ pub(super) fn tcp_finding(case: &Case<'_>, rule: &Rule, stalls: &[TcpStall]) -> 
         let connections: std::collections::BTreeSet<(u16, u64)> =
             stall.answers.iter().map(|answer| answer.connection).collect();
         vec![
-            Cell::Text(stall.since.rfc3339()),
-            Cell::Text(stall.release.0.rfc3339()),
+            Cell::Text(Text::value(stall.since.rfc3339())),
+            Cell::Text(Text::value(stall.release.0.rfc3339())),
             Cell::Number(rounded(length(stall))),
             Cell::Count(stall.answers.len() as u64),
             Cell::Count(connections.len() as u64),
             Cell::Count(stall.peers.len() as u64),
-            Cell::Text(tcp_words(stall).to_owned()),
+            Cell::Text(tcp_words(stall)),
         ]
     };
-    let columns = ["first owed", "release", "at least, ms", "late answers", "connections", "peers", "timestamps"];
+    let columns = words!("first owed", "release", "at least, ms", "late answers", "connections", "peers", "timestamps");
     finding.tables.push(Table {
-        title: "Stalls in TCP".to_owned(),
-        columns: columns.map(str::to_owned).to_vec(),
+        title: say!("Stalls in TCP"),
+        columns: columns.map(Text::of).to_vec(),
         rows: stalls.iter().map(row).collect(),
     });
     let exhibit = |answer: &&Answer| {
-        let text = format!(
-            "{}:{} answers {}:{} after {}",
-            answer.host,
-            answer.ports.0,
-            answer.peer,
-            answer.ports.1,
-            answer.at.since(answer.since)
+        let text = say!(
+            "{host}:{ports} answers {peer}:{ports_2} after {since}",
+            host = answer.host,
+            ports = answer.ports.0,
+            peer = answer.peer,
+            ports_2 = answer.ports.1,
+            since = answer.at.since(answer.since)
         );
         case.exhibit(point, answer.frame, answer.at, text)
     };
     finding.exhibit_all(answers.iter().map(exhibit).collect::<Vec<_>>());
     finding.first_time = stalls.iter().map(|stall| stall.since).min();
     finding.last_time = stalls.iter().map(|stall| stall.release.1).max();
-    finding.rule_out("idle connections", "an idle connection owes no answer");
-    finding.rule_out("a slow application", "a kernel acknowledges without its application");
-    finding.rule_out("packet loss", "the answers belong to packets that were not sent again in between");
-    finding.advise(format!("Record next: ping -D -i 0.1 {host} from two hosts while capturing there and on {host}; give all of it to one run."));
-    finding.advise("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), and what ran at the moment of release.");
+    finding.rule_out(say!("idle connections"), say!("an idle connection owes no answer"));
+    finding.rule_out(say!("a slow application"), say!("a kernel acknowledges without its application"));
+    finding.rule_out(say!("packet loss"), say!("the answers belong to packets that were not sent again in between"));
+    finding.advise(say!("Record next: ping -D -i 0.1 {host} from two hosts while capturing there and on {host}; give all of it to one run.", host));
+    finding.advise(say!("On the suspect: dmesg -T (soft lockup, rcu stall, hrtimer, clocksource), mpstat -P ALL 1 (steal, one CPU with all softirqs), and what ran at the moment of release."));
     finding.references =
         ["RFC 1122 section 4.2.3.2", "RFC 7323 section 3.2", "RFC 9293 section 3.8.6.3"].map(str::to_owned).to_vec();
     if let Some(view) = case.host_at(host) {
@@ -331,13 +344,19 @@ fn length(stall: &TcpStall) -> Span {
 }
 
 /// What the timestamps say of a stall.
-const fn tcp_words(stall: &TcpStall) -> &'static str {
+fn tcp_words(stall: &TcpStall) -> Text {
     match stall.clock {
-        Clock::RanOn => "The answers were stamped when they were released: they were made then, not held on their way.",
-        Clock::Queued => "The answers were stamped when they were due: they were made in time, and held on their way.",
-        Clock::StoodStill => {
-            "The timestamp clock lost the time of the stall: the host itself stood still, as a paused virtual machine does."
+        Clock::RanOn => {
+            say!("The answers were stamped when they were released: they were made then, not held on their way.")
         }
-        Clock::Unknown => "Timestamps do not tell where they were held.",
+        Clock::Queued => {
+            say!("The answers were stamped when they were due: they were made in time, and held on their way.")
+        }
+        Clock::StoodStill => {
+            say!(
+                "The timestamp clock lost the time of the stall: the host itself stood still, as a paused virtual machine does."
+            )
+        }
+        Clock::Unknown => say!("Timestamps do not tell where they were held."),
     }
 }

@@ -9,6 +9,7 @@ use super::super::{Case, Finding, number};
 use super::{Group, Reuse, holder};
 use crate::connection::{Connection, Who};
 use crate::evidence::hosts::{Delta, HostView};
+use crate::language::{Text, say};
 use crate::time::{Span, Time};
 
 const RECYCLED: &str = "TcpExtTWRecycled";
@@ -34,7 +35,7 @@ pub(super) fn weigh(case: &Case<'_>, finding: &mut Finding, group: &Group<'_, Re
     let reuses = times.len() as u64;
     let Some(told) = Told::of(host, *first, *last) else { return };
     finding.metric("tw_recycled", number(told.value));
-    finding.summary.push_str(&told.sentence(&host.name, reuses));
+    finding.summary.add(told.sentence(&host.name, reuses));
     finding.exhibit_all(told.lines);
 }
 
@@ -53,31 +54,44 @@ impl Told {
         };
         if let Some(delta) = host.delta(RECYCLED).filter(around) {
             let lines = vec![
-                line(delta.sources.0, format!("TWRecycled {} before", delta.first)),
-                line(delta.sources.1, format!("TWRecycled {} after: {} more", delta.last, delta.delta)),
+                line(delta.sources.0, say!("TWRecycled {delta} before", delta = delta.first)),
+                line(
+                    delta.sources.1,
+                    say!("TWRecycled {delta} after: {delta_2} more", delta = delta.last, delta_2 = delta.delta),
+                ),
             ];
             return Some(Self { value: delta.delta, around: true, lines });
         }
         let (value, source) = host.counter(RECYCLED)?;
         // A total from before the last of them says nothing of it.
         host.when(source)?.1.filter(|at| at.plus(SLACK) >= last)?;
-        Some(Self { value, around: false, lines: vec![line(source, format!("TWRecycled {value} since it came up"))] })
+        Some(Self {
+            value,
+            around: false,
+            lines: vec![line(source, say!("TWRecycled {value} since it came up", value))],
+        })
     }
 
-    fn sentence(&self, host: &str, reuses: u64) -> String {
-        let counted = if self.around { "grew by" } else { "stands at" };
+    fn sentence(&self, host: &str, reuses: u64) -> Text {
+        let counted = if self.around { say!("grew by") } else { say!("stands at") };
         let verdict = match self.value.cmp(&reuses) {
             std::cmp::Ordering::Less => {
-                "fewer: something else gave these ports out again, a NAT in front of the capture point, or the files are of another host"
+                say!(
+                    "fewer: something else gave these ports out again, a NAT in front of the capture point, or the files are of another host"
+                )
             }
-            std::cmp::Ordering::Equal => "the same: tcp_tw_reuse, or bind(), let its own ports go early",
+            std::cmp::Ordering::Equal => say!("the same: tcp_tw_reuse, or bind(), let its own ports go early"),
             std::cmp::Ordering::Greater => {
-                "tcp_tw_reuse, or bind(), let its own ports go early; the others are not in this capture"
+                say!("tcp_tw_reuse, or bind(), let its own ports go early; the others are not in this capture")
             }
         };
-        format!(
-            " {reuses} of its reuses ended a TIME-WAIT of the client itself; its own counter ({host}), TWRecycled, {counted} {}: {verdict}.",
-            self.value
+        say!(
+            " {reuses} of its reuses ended a TIME-WAIT of the client itself; its own counter ({host}), TWRecycled, {counted} {value}: {verdict}.",
+            reuses,
+            host,
+            counted,
+            value = self.value,
+            verdict
         )
     }
 }

@@ -5,6 +5,7 @@ use super::super::claims::{Claims, Counted, ask_again, hosts_left};
 use super::super::host_limits::line;
 use super::super::{Case, Confidence, Exhibit, Finding, Severity, number};
 use super::{NEAR, RULE};
+use crate::language::{Text, say};
 use crate::snapshot::{LogKind, Source};
 
 /// So many percent are full: buckets come free while a listing is made.
@@ -45,37 +46,42 @@ fn pressure(host: &Claims<'_>) -> Option<Finding> {
         return None;
     }
     let severity = if full || growing || told.share() >= NEAR { Severity::Warning } else { Severity::Info };
-    let held = told.held.map_or_else(|| "an unknown number".to_owned(), |(held, _)| held.to_string());
-    let limit = told.limit.map_or_else(|| "a limit that is not told".to_owned(), |(limit, _)| limit.to_string());
+    let held = told.held.map_or_else(|| say!("an unknown number"), |(held, _)| Text::value(held.to_string()));
+    let limit =
+        told.limit.map_or_else(|| say!("a limit that is not told"), |(limit, _)| Text::value(limit.to_string()));
     let title = match (&told.overflowed, full) {
-        (Some(overflowed), _) => format!("closes left no TIME-WAIT, because the table was full: {overflowed}"),
-        (None, true) => format!("the table of TIME-WAITs is full: {held} of {limit}"),
-        (None, false) if !logged.is_empty() => "the kernel said that the table of TIME-WAITs was full".to_owned(),
-        (None, false) => format!("{held} of {limit} TIME-WAITs are held"),
+        (Some(overflowed), _) => say!("closes left no TIME-WAIT, because the table was full: {overflowed}", overflowed),
+        (None, true) => say!("the table of TIME-WAITs is full: {held} of {limit}", held, limit),
+        (None, false) if !logged.is_empty() => say!("the kernel said that the table of TIME-WAITs was full"),
+        (None, false) => say!("{held} of {limit} TIME-WAITs are held", held, limit),
     };
     let when = if full {
-        "It is full now"
+        say!("It is full now")
     } else if growing {
-        "It grew while somebody looked"
+        say!("It grew while somebody looked")
     } else {
-        "It is not full now: this is the past, until the counter grows again"
+        say!("It is not full now: this is the past, until the counter grows again")
     };
-    let summary = format!(
-        "{held} TIME-WAITs are held, and tcp_max_tw_buckets is {limit}. {when}. Beyond the limit a close leaves no TIME-WAIT: old segments may enter new connections, and a peer that closes later gets RST for its FIN. Kernels of today only count it; silence in dmesg proves nothing."
+    let summary = say!(
+        "{held} TIME-WAITs are held, and tcp_max_tw_buckets is {limit}. {when}. Beyond the limit a close leaves no TIME-WAIT: old segments may enter new connections, and a peer that closes later gets RST for its FIN. Kernels of today only count it; silence in dmesg proves nothing.",
+        held,
+        limit,
+        when
     );
     let mut finding = host.finding(severity, Confidence::High, title, summary);
     finding.metric("peak", number(told.held.map_or(0, |(held, _)| held)));
     finding.metric("limit", number(told.limit.map_or(0, |(limit, _)| limit)));
     finding.metric("overflowed", number(told.overflowed.as_ref().map_or(0, |counted| counted.amount)));
     let mut exhibits: Vec<Exhibit> = told.overflowed.iter().flat_map(Counted::exhibits).collect();
-    exhibits.extend(told.held.map(|(held, source)| line(source, format!("{held} TIME-WAITs"))));
-    exhibits.extend(told.limit.map(|(limit, source)| line(source, format!("net.ipv4.tcp_max_tw_buckets = {limit}"))));
-    exhibits.extend(logged.iter().map(|logged| line(logged.source, logged.text.to_string())));
+    exhibits.extend(told.held.map(|(held, source)| line(source, say!("{held} TIME-WAITs", held))));
+    exhibits
+        .extend(told.limit.map(|(limit, source)| line(source, say!("net.ipv4.tcp_max_tw_buckets = {limit}", limit))));
+    exhibits.extend(logged.iter().map(|logged| line(logged.source, Text::value(logged.text.to_string()))));
     finding.exhibit_all(exhibits);
-    finding.advise(
-        "Find the short connections that this host closes first, and keep them open or let the other side close.",
-    );
-    finding.advise("Raise net.ipv4.tcp_max_tw_buckets: a bucket is about 256 bytes. Lowering it to make netstat look better gives the protection of TIME-WAIT up.");
+    finding.advise(say!(
+        "Find the short connections that this host closes first, and keep them open or let the other side close."
+    ));
+    finding.advise(say!("Raise net.ipv4.tcp_max_tw_buckets: a bucket is about 256 bytes. Lowering it to make netstat look better gives the protection of TIME-WAIT up."));
     if let Some(overflowed) = &told.overflowed {
         ask_again(&mut finding, overflowed);
     }
@@ -93,19 +99,21 @@ fn smaller_than_ports(host: &Claims<'_>) -> Option<Finding> {
     if buckets >= ports || buckets == 0 {
         return None;
     }
-    let title = format!("{buckets} TIME-WAIT buckets are fewer than its {ports} ports");
-    let summary = "As a client towards one destination this host cannot run out of ports: the table of TIME-WAITs is full first, and from then on closes leave none. That is what the advice of a port range 1.5 times tcp_max_tw_buckets trades: no EADDRNOTAVAIL, at the price of TIME-WAIT, which keeps old segments out of new connections. A server is not concerned.".to_owned();
+    let title = say!("{buckets} TIME-WAIT buckets are fewer than its {ports} ports", buckets, ports);
+    let summary = say!(
+        "As a client towards one destination this host cannot run out of ports: the table of TIME-WAITs is full first, and from then on closes leave none. That is what the advice of a port range 1.5 times tcp_max_tw_buckets trades: no EADDRNOTAVAIL, at the price of TIME-WAIT, which keeps old segments out of new connections. A server is not concerned."
+    );
     let mut finding = host.finding(Severity::Info, Confidence::High, title, summary);
     finding.metric("limit", number(buckets));
     finding.metric("ports_limit", number(ports));
     finding.metric("peak", number(limits.most_time_waits().map_or(0, |(held, _)| held)));
     finding.exhibit_all(vec![
-        line(buckets_at, format!("net.ipv4.tcp_max_tw_buckets = {buckets}")),
-        line(ports_at, format!("ip_local_port_range: {ports} ports")),
+        line(buckets_at, say!("net.ipv4.tcp_max_tw_buckets = {buckets}", buckets)),
+        line(ports_at, say!("ip_local_port_range: {ports} ports", ports)),
     ]);
     finding.advise_when(
-        "if this host opens many connections",
-        "raise net.ipv4.tcp_max_tw_buckets above the number of ports, and use connections again",
+        say!("if this host opens many connections"),
+        say!("raise net.ipv4.tcp_max_tw_buckets above the number of ports, and use connections again"),
     );
     finding.refer(&["Linux Documentation/networking/ip-sysctl.rst: tcp_max_tw_buckets, ip_local_port_range"]);
     Some(finding)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{percent, verdict};
 use crate::diagnosis::{Cell, Table};
 use crate::evidence::hosts::{HostView, Listed};
+use crate::language::{Text, say, words};
 use crate::snapshot::{SocketRow, StateCounts, TcpState};
 
 /// Services, and destinations, that are listed.
@@ -19,10 +20,10 @@ pub(super) fn table(host: &HostView) -> Option<Table> {
     let listed = listings.last()?;
     let mut rows = services(listed);
     rows.extend(destinations(host, listed));
-    let when = listed.at.map_or_else(String::new, |at| format!(", {}", at.rfc3339()));
+    let when = listed.at.map_or_else(Text::default, |at| Text::value(format!(", {}", at.rfc3339())));
     Some(Table {
-        title: format!("Sockets by service and destination ({}{when})", listed.format()),
-        columns: [
+        title: say!("Sockets by service and destination ({listed}{when})", listed = listed.format(), when),
+        columns: words!(
             "Service or destination",
             "Process",
             "ESTABLISHED",
@@ -32,8 +33,8 @@ pub(super) fn table(host: &HostView) -> Option<Table> {
             "other",
             "waiting for accept",
             "Verdict",
-        ]
-        .map(str::to_owned)
+        )
+        .map(Text::of)
         .to_vec(),
         rows,
     })
@@ -64,10 +65,11 @@ fn service(port: u16, rows: &[&SocketRow], counts: &StateCounts) -> Vec<Cell> {
         _ if counts.get(TcpState::TimeWait) > established.max(100) => verdict::MANY_TIME_WAIT,
         _ => verdict::FINE,
     };
-    let waiting = queue.map_or_else(String::new, |(waiting, limit)| format!("{waiting} of {limit}"));
-    let mut cells = vec![Cell::Text(format!("port {port}")), Cell::Text(owner.as_deref().unwrap_or("").to_owned())];
+    let waiting = queue.map_or_else(Text::default, |(waiting, limit)| say!("{waiting} of {limit}", waiting, limit));
+    let mut cells =
+        vec![Cell::Text(say!("port {port}", port)), Cell::Text(Text::value(owner.as_deref().unwrap_or("")))];
     cells.extend(states(counts, 1));
-    cells.extend([Cell::Text(waiting), Cell::Text(verdict.to_owned())]);
+    cells.extend([Cell::Text(waiting), Cell::Text(Text::of(verdict))]);
     cells
 }
 
@@ -86,21 +88,21 @@ fn destinations(host: &HostView, listed: &Listed<'_>) -> Vec<Vec<Cell>> {
     let row = |(to, held): (crate::snapshot::Destination, crate::snapshot::Held)| {
         let share = limit.and_then(|limit| percent(held.sockets.into(), limit));
         let verdict = match share {
-            Some(share) if share >= 95.0 => verdict::PORTS_GONE.to_owned(),
-            Some(share) if share >= 80.0 => verdict::PORTS_NEAR.to_owned(),
-            Some(share) => format!("{share:.1} % of the ports: fine"),
-            None => "the port range is not told".to_owned(),
+            Some(share) if share >= 95.0 => Text::of(verdict::PORTS_GONE),
+            Some(share) if share >= 80.0 => Text::of(verdict::PORTS_NEAR),
+            Some(share) => say!("{share} % of the ports: fine", share = format!("{share:.1}")),
+            None => say!("the port range is not told"),
         };
         let other = held.sockets.saturating_sub(held.time_wait);
         vec![
-            Cell::Text(format!("to {}", std::net::SocketAddr::new(to.remote, to.port))),
-            Cell::Text(String::new()),
-            Cell::Text(String::new()),
-            Cell::Text(String::new()),
+            Cell::Text(say!("to {port}", port = std::net::SocketAddr::new(to.remote, to.port))),
+            Cell::Text(Text::default()),
+            Cell::Text(Text::default()),
+            Cell::Text(Text::default()),
             Cell::Count(held.time_wait.into()),
-            Cell::Text(String::new()),
+            Cell::Text(Text::default()),
             Cell::Count(other.into()),
-            Cell::Text(String::new()),
+            Cell::Text(Text::default()),
             Cell::Text(verdict),
         ]
     };

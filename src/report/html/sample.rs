@@ -6,6 +6,7 @@ use super::{ConnectionTable, PAGE_COLUMNS};
 use crate::diagnosis::{
     Advice, Cell, Confidence, Exhibit, Finding, NotJudged, RuledOut, Selector, Severity, Subject, Table,
 };
+use crate::language::Text;
 use crate::report::model::{
     CaptureFacts, ChartEntry, Client, Input, Point, Report, Service, Skipped, TcpCounts, Tool, Totals,
 };
@@ -21,6 +22,7 @@ fn at(millis: i64) -> Time {
 /// A report without findings: everything was looked at and decided.
 pub(crate) fn empty() -> Report {
     Report {
+        language: crate::language::Language::default(),
         schema: "lastack-report/1",
         tool: Tool { name: "lastack", version: "0.1.0" },
         options: BTreeMap::from([("fail_on", "never".into()), ("msl", 30.into()), ("syn_flood_rate_per_s", 50.into())]),
@@ -73,14 +75,15 @@ pub(crate) fn recycle() -> Report {
     report.not_judged = vec![
         NotJudged {
             rule: "SYN002",
-            because: "no snapshot shows the listen queues while SYNs went unanswered".to_owned(),
-            record_next: "`ss -ltn` and `nstat -az` on 192.0.2.80, twice, a minute apart, during the trouble"
-                .to_owned(),
+            because: Text::value("no snapshot shows the listen queues while SYNs went unanswered"),
+            record_next: Text::value(
+                "`ss -ltn` and `nstat -az` on 192.0.2.80, twice, a minute apart, during the trouble",
+            ),
         },
         NotJudged {
             rule: "STALL001",
-            because: "no echo requests were captured".to_owned(),
-            record_next: "`ping -D -i 0.2 192.0.2.80` beside the capture".to_owned(),
+            because: Text::value("no echo requests were captured"),
+            record_next: Text::value("`ping -D -i 0.2 192.0.2.80` beside the capture"),
         },
     ];
     if let Some(facts) = report.inputs.first_mut().and_then(|input| input.capture.as_mut()) {
@@ -98,7 +101,7 @@ pub(crate) fn several() -> Report {
     reuse.id = "TW001-1".to_owned();
     (reuse.rule, reuse.name) = ("TW001", "reused-within-2msl");
     (reuse.severity, reuse.confidence) = (Severity::Warning, Confidence::Medium);
-    reuse.title = "198.51.100.24 reuses socket pairs to 192.0.2.80:443 after 1.2 s, within 2MSL".to_owned();
+    reuse.title = Text::value("198.51.100.24 reuses socket pairs to 192.0.2.80:443 after 1.2 s, within 2MSL");
     reuse.subject.client_ip = "198.51.100.24".parse().ok();
     reuse.metrics = BTreeMap::from([("reuses", 12.0), ("shortest_s", 1.204), ("accepted", 9.0), ("challenged", 3.0)]);
     (reuse.first_time, reuse.last_time) = (Some(at(120_000)), Some(at(130_500)));
@@ -106,7 +109,7 @@ pub(crate) fn several() -> Report {
     info.id = "HOST003".to_owned();
     (info.rule, info.name) = ("HOST003", "tcp-timestamps-off");
     (info.severity, info.confidence) = (Severity::Info, Confidence::Low);
-    info.title = "Host web1 answers without timestamps".to_owned();
+    info.title = Text::value("Host web1 answers without timestamps");
     info.subject = Subject { host: Some("web1".to_owned()), ..Subject::default() };
     (info.first_time, info.last_time, info.point) = (None, None, None);
     info.display_filter.clear();
@@ -142,25 +145,29 @@ pub(crate) fn hostile() -> Report {
     let mut report = recycle();
     let endless = "a-very-long-name-without-any-blank".repeat(12);
     let finding = &mut report.findings[0];
-    finding.title = format!("{HOSTILE} {endless}");
-    finding.summary = HOSTILE.to_owned();
+    finding.title = Text::value(format!("{HOSTILE} {endless}"));
+    finding.summary = Text::value(HOSTILE);
     finding.subject.client_ip = "2001:db8:1111:2222:3333:4444:5555:6666".parse().ok();
     finding.subject.server_ip = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff".parse().ok();
     finding.subject.host = Some(endless.clone());
-    finding.exhibits[0].text = HOSTILE.to_owned();
+    finding.exhibits[0].text = Text::value(HOSTILE);
     finding.tables[0].rows.push(vec![
-        Cell::Text(HOSTILE.to_owned()),
-        Cell::Text(endless.clone()),
+        Cell::Text(Text::value(HOSTILE)),
+        Cell::Text(Text::value(endless.clone())),
         Cell::Number(f64::NAN),
     ]);
-    finding.ruled_out.push(RuledOut { cause: HOSTILE.to_owned(), because: endless.clone() });
-    finding.advice.insert(0, Advice { when: Some(HOSTILE.to_owned()), text: HOSTILE.to_owned() });
+    finding.ruled_out.push(RuledOut { cause: Text::value(HOSTILE), because: Text::value(endless.clone()) });
+    finding.advice.insert(0, Advice { when: Some(Text::value(HOSTILE)), text: Text::value(HOSTILE) });
     finding.display_filter = format!("{} && frame contains \"it's\"", finding.display_filter);
     finding.references.push(HOSTILE.to_owned());
     report.inputs[0].name = format!("{endless}/{HOSTILE}.pcap");
     report.inputs.push(snapshot_input("i3", HOSTILE, HOSTILE, 1));
     report.hosts.push(serde_json::json!({"name": HOSTILE, HOSTILE: [endless, 1, true, null]}));
-    report.not_judged.push(NotJudged { rule: "CAP001", because: HOSTILE.to_owned(), record_next: HOSTILE.to_owned() });
+    report.not_judged.push(NotJudged {
+        rule: "CAP001",
+        because: Text::value(HOSTILE),
+        record_next: Text::value(HOSTILE),
+    });
     report.syn_causes.insert(HOSTILE.to_owned(), 3);
     report
 }
@@ -243,12 +250,14 @@ fn recycle_finding() -> Finding {
         name: "per-host-paws-drop",
         severity: Severity::Critical,
         confidence: Confidence::High,
-        title: "192.0.2.80:443 drops SYNs from 203.0.113.9: its per-host timestamp check (tcp_tw_recycle) meets SNAT"
-            .to_owned(),
-        summary: "At least three hosts share the address 203.0.113.9. The server closed first and remembered the TSval \
+        title: Text::value(
+            "192.0.2.80:443 drops SYNs from 203.0.113.9: its per-host timestamp check (tcp_tw_recycle) meets SNAT",
+        ),
+        summary: Text::value(
+            "At least three hosts share the address 203.0.113.9. The server closed first and remembered the TSval \
                   of one of them for 60 s; 231 SYNs of the others, whose TSval was lower, drew no answer. Every SYN that \
-                  the check lets pass was answered, and the host's own counter `TcpExtPAWSPassive` grew by 231."
-            .to_owned(),
+                  the check lets pass was answered, and the host's own counter `TcpExtPAWSPassive` grew by 231.",
+        ),
         point: Some("p1".to_owned()),
         first_time: Some(at(3120)),
         last_time: Some(at(315_000)),
@@ -270,34 +279,36 @@ fn recycle_finding() -> Finding {
         selector: Selector { subject, from: None, until: None },
         ruled_out: vec![
             RuledOut {
-                cause: "accept-queue-overflow".to_owned(),
-                because: "other clients were answered within 2 ms while SYNs of this one were dropped".to_owned(),
+                cause: Text::value("accept-queue-overflow"),
+                because: Text::value("other clients were answered within 2 ms while SYNs of this one were dropped"),
             },
             RuledOut {
-                cause: "syn-filtered".to_owned(),
-                because: "97 of the ports concerned were answered at another time".to_owned(),
+                cause: Text::value("syn-filtered"),
+                because: Text::value("97 of the ports concerned were answered at another time"),
             },
             RuledOut {
-                cause: "syn-lost".to_owned(),
-                because: "231 of 231 drops follow the check; loss at random would meet it with p < 10⁻⁹".to_owned(),
+                cause: Text::value("syn-lost"),
+                because: Text::value("231 of 231 drops follow the check; loss at random would meet it with p < 10⁻⁹"),
             },
         ],
         advice: vec![
             Advice {
-                when: Some("Linux before 4.12, on 192.0.2.80".to_owned()),
-                text: "Turn the check off; it takes effect at once: `sysctl -w net.ipv4.tcp_tw_recycle=0`".to_owned(),
+                when: Some(Text::value("Linux before 4.12, on 192.0.2.80")),
+                text: Text::value("Turn the check off; it takes effect at once: `sysctl -w net.ipv4.tcp_tw_recycle=0`"),
             },
             Advice {
                 when: None,
-                text: "Make it last: set `net.ipv4.tcp_tw_recycle = 0` in `/etc/sysctl.d/` and look for the tool that turned it on."
-                    .to_owned(),
+                text: Text::value(
+                    "Make it last: set `net.ipv4.tcp_tw_recycle = 0` in `/etc/sysctl.d/` and look for the tool that turned it on.",
+                ),
             },
             Advice {
-                when: Some("if the server cannot be changed".to_owned()),
-                text: "Let the client hosts send no timestamps: `sysctl -w net.ipv4.tcp_timestamps=0`".to_owned(),
+                when: Some(Text::value("if the server cannot be changed")),
+                text: Text::value("Let the client hosts send no timestamps: `sysctl -w net.ipv4.tcp_timestamps=0`"),
             },
         ],
-        display_filter: "ip.addr == 203.0.113.9 && tcp.port == 443 && tcp.flags.syn == 1 && tcp.flags.ack == 0".to_owned(),
+        display_filter: "ip.addr == 203.0.113.9 && tcp.port == 443 && tcp.flags.syn == 1 && tcp.flags.ack == 0"
+            .to_owned(),
         references: vec![
             "RFC 7323 section 5.3 and appendix B.2".to_owned(),
             "Linux 3.10 net/ipv4/tcp_ipv4.c, tcp_v4_conn_request".to_owned(),
@@ -307,11 +318,21 @@ fn recycle_finding() -> Finding {
 
 fn clock_table() -> Table {
     let row = |name: &str, host: &str, syns: u64, rate| {
-        vec![Cell::Text(name.to_owned()), Cell::Text(host.to_owned()), Cell::Count(syns), Cell::Number(rate)]
+        vec![
+            Cell::Text(Text::value(name.to_owned())),
+            Cell::Text(Text::value(host.to_owned())),
+            Cell::Count(syns),
+            Cell::Number(rate),
+        ]
     };
     Table {
-        title: "Clocks behind 203.0.113.9".to_owned(),
-        columns: vec!["Clock".to_owned(), "Up for".to_owned(), "SYNs dropped".to_owned(), "Ticks per s".to_owned()],
+        title: Text::value("Clocks behind 203.0.113.9"),
+        columns: vec![
+            Text::value("Clock"),
+            Text::value("Up for"),
+            Text::value("SYNs dropped"),
+            Text::value("Ticks per s"),
+        ],
         rows: vec![
             row("c1", "41 days", 0, 1000.0),
             row("c2", "12 days", 80, 1000.0),
@@ -324,13 +345,19 @@ fn exhibit(index: u64) -> Exhibit {
     let time = at(3120 + i64::try_from(index).unwrap_or(0) * 977);
     if index == 3 {
         let text = "`TcpExtPAWSPassive 231 0.0`: SYNs that the check dropped".to_owned();
-        return Exhibit { input: "i2".to_owned(), frame: None, line: Some(88), time: None, text };
+        return Exhibit { input: "i2".to_owned(), frame: None, line: Some(88), time: None, text: Text::value(text) };
     }
     let text = format!(
         "SYN from port {}, TSval 1200{index}, is 899,200 ticks behind the close of frame 5: no answer",
         41_000 + index
     );
-    Exhibit { input: "i1".to_owned(), frame: Some(24 + index * 19), line: None, time: Some(time), text }
+    Exhibit {
+        input: "i1".to_owned(),
+        frame: Some(24 + index * 19),
+        line: None,
+        time: Some(time),
+        text: Text::value(text),
+    }
 }
 
 fn capture_input() -> Input {

@@ -22,7 +22,7 @@ impl<'a> Verdict<'a> {
         let Some(worst) = report.findings.first() else { return Self::nothing(report) };
         Self {
             worst: Some(worst),
-            heading: worst.title.clone(),
+            heading: worst.title.to_string(),
             lead: severities(report),
             whom: whom(worst),
             since: since(report, worst),
