@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::ingest::{How, NoThreads, read_as};
 use crate::input;
+use crate::language::Language;
 use crate::report::Material;
 use crate::report::gate::Policy;
 use crate::report::model::Report;
@@ -23,6 +24,8 @@ pub struct Options {
     pub part: Filter,
     /// Every capture is a capture point of its own, files of a rotated set too.
     pub separate: bool,
+    /// The language of sentences.
+    pub language: Language,
     /// What the engineer knows and sets.
     pub thresholds: Thresholds,
     /// What the report is held to; then [`Report::gate`] says which findings fail.
@@ -54,7 +57,7 @@ where
     let reading = read_as(&sources, how, options.threads, &|_| {})?;
     errors.extend(reading.errors);
     let evidence = Evidence::new(reading.inputs, reading.parts);
-    let case = Case::new(&evidence, &options.thresholds);
+    let case = Case::new(&evidence, &options.thresholds).in_language(options.language);
     let mut report = Material::new(&case, run_all(&case), false).report;
     report.gate = options.policy.as_ref().map(|policy| policy.judge(&report.findings));
     Ok(Analysis { report, errors })
