@@ -78,7 +78,11 @@ async function quiet(page) {
 
 async function accessible(page) {
   await page.evaluate(axe);
-  await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+  await page.evaluate(() => {
+    document.querySelectorAll("details").forEach((details) => (details.open = true));
+    // Rows of a table are alike, and axe-core takes minutes for thousands of them.
+    document.querySelectorAll("tbody").forEach((body) => [...body.rows].slice(40).forEach((row) => row.remove()));
+  });
   const result = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
   const serious = result.violations.filter((one) => ["serious", "critical"].includes(one.impact));
   return serious.flatMap((one) => one.nodes.slice(0, 3).map((node) => `${one.id}: ${node.target}: ${node.failureSummary.split("\n")[1]}`));
@@ -120,6 +124,9 @@ async function sorts(page) {
   const before = await column(page, "connections", nth);
   const button = await heads[nth].$("button");
   if (!button) return ["no button to sort by"];
+  // What is scrolled to gets its true height, and moves.
+  await button.scrollIntoView();
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))));
   await button.click();
   const problems = ordered(await column(page, "connections", nth), 1);
   if ((await heads[nth].evaluate((node) => node.ariaSort)) !== "ascending") problems.push("aria-sort is not ascending");
@@ -140,7 +147,7 @@ async function filters(page) {
   await input.focus();
   await page.keyboard.type(word);
   await new Promise((done) => setTimeout(done, 400));
-  const rows = await page.evaluate(() => [...document.getElementById("connections").tBodies[0].rows].filter((row) => row.checkVisibility()).map((row) => row.textContent));
+  const rows = await page.evaluate(() => [...document.getElementById("connections").tBodies[0].rows].map((row) => row.textContent));
   const problems = rows.length > 0 && rows.length < all.length ? [] : [`${rows.length} of ${all.length} rows are left by ${word}`];
   problems.push(...rows.filter((row) => !row.includes(word)).map((row) => `shown without ${word}: ${row}`));
   await input.evaluate((node) => node.select());
@@ -163,7 +170,11 @@ async function sorting_time(page) {
       await frame();
       times.push(performance.now() - begun);
     }
-    return { rows: table.tBodies[0].rows.length, times: times.map(Math.round) };
+    const all = document.querySelector("#connections-section button.more");
+    const rows = parseInt(all.textContent.replace(/[^0-9]/g, ""));
+    const shown = table.tBodies[0].rows.length;
+    all.click();
+    return { rows, shown, opened: table.tBodies[0].rows.length, times: times.map(Math.round) };
   });
 }
 
@@ -172,8 +183,8 @@ async function complete(page) {
   return page.evaluate(() => {
     const problems = [];
     for (const part of document.querySelectorAll("main > section, article, figure, table, details > summary")) {
-      const folded = part.closest("details:not([open])");
-      if (folded && !(part.matches("summary") && folded === part.parentElement)) continue;
+      const within = part.matches("summary") ? part.parentElement.parentElement : part;
+      if (within.closest("details:not([open])")) continue;
       if (!part.checkVisibility() || part.textContent.trim() === "") problems.push(`hidden: ${part.id || part.className || part.tagName}`);
     }
     return problems;
@@ -206,7 +217,7 @@ async function prints_whole(file, change) {
     const wanted = await page.evaluate(() => document.querySelectorAll("figure svg.lastack-chart").length);
     const pdf = join(folder, "print.pdf");
     await page.pdf({ path: pdf, preferCSSPageSize: true, printBackground: true, timeout: 120000 });
-    execFileSync("pdftoppm", ["-r", "40", "-png", pdf, join(folder, "print")]);
+    execFileSync("pdftoppm", ["-r", "72", "-aa", "no", "-aaVector", "no", "-png", pdf, join(folder, "print")]);
     const pages = readdirSync(folder).filter((name) => /^print-\d+\.png$/.test(name)).sort();
     const problems = [];
     let found = 0;
@@ -222,41 +233,25 @@ async function prints_whole(file, change) {
   });
 }
 
-/** Runs of rows with a chart's ground, and whether the frame's colour closes each above and below. */
+/** Frames of charts on a page: closed where both the upper and the lower line are on it. */
 function yellow_boxes({ width, height, data }) {
-  const count = (row, test) => {
+  const pink = (row) => {
     let many = 0;
     for (let x = 0; x < width; x += 1) {
       const at = (row * width + x) * 4;
-      if (test(data[at], data[at + 1], data[at + 2])) many += 1;
+      if (data[at] > 240 && data[at + 1] < 20 && data[at + 2] > 240) many += 1;
     }
     return many;
   };
-  const pink = (r, g, b) => r > 200 && g < 140 && b > 100;
+  const rows = Array.from({ length: height }, (_, row) => pink(row));
   const boxes = [];
-  let box = null;
   for (let row = 0; row < height; row += 1) {
-    const frame = count(row, pink);
-    if (frame > width / 3) {
-      // One line of the frame may be two rows of pixels.
-      if (box && row - box.last <= 2 && !box.body) box.last = row;
-      else if (box && box.body) {
-        boxes.push({ top: box.top, bottom: row, closed: true });
-        box = { skip: row };
-      } else if (!box || row - (box.skip ?? -9) > 2) box = { top: row, last: row, body: false };
-      else box.skip = row;
-    } else if (box && "last" in box) {
-      if (frame > 0) box.body = true;
-      else {
-        boxes.push({ top: box.top, bottom: row, closed: false });
-        box = null;
-      }
-    } else if (frame > 1 && !(box && row - box.skip <= 2)) {
-      if (boxes.at(-1)?.bottom !== row - 1 || boxes.at(-1).closed) boxes.push({ top: row, bottom: row, closed: false });
-      else boxes.at(-1).bottom = row;
-    }
+    if (rows[row] === 0) continue;
+    const top = row;
+    while (row + 1 < height && rows[row + 1] > 0) row += 1;
+    const line = (at) => rows[at] > width / 4;
+    boxes.push({ top, bottom: row, closed: line(top) && line(row) && row - top > 20 });
   }
-  if (box && "last" in box) boxes.push({ top: box.top, bottom: height, closed: false });
   return boxes;
 }
 
@@ -280,7 +275,7 @@ async function prove() {
   await blind("contrast", await with_page(sample, { change: inject('<p style="color:#bbb;background:#fff">pale</p>') }, accessible), "color-contrast");
   await blind("width", await with_page(sample, { change: inject('<div style="width:3000px">wide</div>') }, fits), "wide in a window");
   await blind("sorting", await with_page(sample, { change: (text) => text.replace("keyed.sort(", "void (") }, sorts), "after");
-  await blind("filtering", await with_page(sample, { change: (text) => text.replace("row.hidden = ", "void ") }, filters), "rows are left");
+  await blind("filtering", await with_page(sample, { change: (text) => text.replace("order.filter(matches)", "order") }, filters), "rows are left");
   await blind("scripts off", await with_page(sample, { scripts: true, change: (text) => text.replace("<section id=\"about\"", "<section hidden id=\"about\"") }, complete), "hidden: about");
   await blind("focus", await with_page(sample, { change: (text) => text.replace("</head>", "<style>*:focus-visible{outline:none!important}</style></head>") }, by_keyboard), "not seen");
   await blind("printing", await prints_whole(sample, (text) => text.replace("</head>", "<style>@media print{figure{break-inside:auto!important;height:auto!important}figure svg{break-inside:auto!important;height:1200px!important;max-height:none!important}}</style></head>")), "chart");
@@ -369,9 +364,9 @@ async function all() {
     figures.push(`${name} opens in ${took} ms`);
     report(`${name}: opens`, took < OPEN ? [] : [`after ${took} ms`]);
     if (name === "long") {
-      const { rows, times } = await sorting_time(page);
+      const { rows, shown, opened, times } = await sorting_time(page);
       figures.push(`${rows} rows sort in ${times.join(", ")} ms`);
-      report("long: sorts at once", rows === 10000 && Math.max(...times) < SORT ? [] : [`${rows} rows in ${times} ms`]);
+      report("long: sorts at once", rows === 10000 && shown === 500 && opened === 10000 && Math.max(...times) < SORT ? [] : [`${rows} rows in ${times} ms`]);
     }
     await page.close();
   }

@@ -18,16 +18,30 @@
     return collator.compare(one, other);
   }
 
-  function place(body, rows) {
-    const fragment = document.createDocumentFragment();
-    for (const row of rows) fragment.append(row);
-    body.append(fragment);
-  }
+  // Rows of a long table that stand in the page at once: laying out ten thousand takes seconds.
+  const most = 500;
 
-  function sortable(table) {
+  // Sorting is by the heads; of a table that is worth it, rows are filtered: every word has to occur somewhere in a row.
+  function interactive(table) {
     const body = table.tBodies[0];
-    const heads = [...table.tHead.rows[0].cells];
     const original = [...body.rows];
+    let order = original;
+    let texts = null;
+    let words = [];
+    let limit = most;
+    const found = element("output", { className: "muted" });
+    const more = element("button", { type: "button", className: "more" });
+
+    const matches = (row) => words.every((word) => texts.get(row).includes(word));
+    function show() {
+      const kept = words.length ? order.filter(matches) : order;
+      body.replaceChildren(...kept.slice(0, limit));
+      more.hidden = kept.length <= limit;
+      more.textContent = "Show all " + kept.length.toLocaleString("en") + " rows";
+      found.textContent = words.length ? kept.length.toLocaleString("en") + " of " + original.length.toLocaleString("en") : "";
+    }
+
+    const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
       const button = element("button", { type: "button" });
       button.append(...head.childNodes);
@@ -36,42 +50,46 @@
         const before = head.getAttribute("aria-sort");
         const now = before === "ascending" ? "descending" : before === "descending" ? null : "ascending";
         heads.forEach((other) => other.removeAttribute("aria-sort"));
-        if (now === null) return place(body, original);
-        head.setAttribute("aria-sort", now);
-        const sign = now === "ascending" ? 1 : -1;
-        const keyed = original.map((row) => [row.cells[column].textContent.trim(), row]);
-        keyed.sort(([one], [other]) => (one === "") - (other === "") || sign * compare(one, other));
-        place(body, keyed.map(([, row]) => row));
+        order = original;
+        if (now !== null) {
+          head.setAttribute("aria-sort", now);
+          const sign = now === "ascending" ? 1 : -1;
+          const keyed = original.map((row) => [row.cells[column].textContent.trim(), row]);
+          keyed.sort(([one], [other]) => (one === "") - (other === "") || sign * compare(one, other));
+          order = keyed.map(([, row]) => row);
+        }
+        show();
       });
     });
+
+    const scroll = table.closest(".scroll");
+    if (original.length > 7) scroll.before(filter(table, found, (text) => {
+      texts ??= new Map(original.map((row) => [row, [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase()]));
+      words = text.toLowerCase().split(/\s+/).filter(Boolean);
+      show();
+    }));
+    if (original.length > limit) {
+      scroll.after(more);
+      more.addEventListener("click", () => {
+        limit = Infinity;
+        show();
+      });
+      show();
+    }
   }
 
-  // Every word has to occur somewhere in the row.
-  function filterable(table) {
-    const rows = [...table.tBodies[0].rows];
+  function filter(table, found, apply) {
     const name = table.closest("[aria-label]").getAttribute("aria-label");
     const label = element("label", { className: "filter", textContent: "Filter " });
     const input = element("input", { type: "search", placeholder: "words to look for", autocomplete: "off" });
     input.setAttribute("aria-label", "Filter the table " + name);
-    const found = element("output", { className: "muted" });
     label.append(input, " ", found);
-    table.closest(".scroll").before(label);
-    let texts = null;
     let timer = 0;
-    function apply() {
-      texts ??= rows.map((row) => [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase());
-      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      let shown = 0;
-      rows.forEach((row, index) => {
-        row.hidden = !words.every((word) => texts[index].includes(word));
-        if (!row.hidden) shown += 1;
-      });
-      found.textContent = words.length ? shown.toLocaleString("en") + " of " + rows.length.toLocaleString("en") : "";
-    }
     input.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(apply, 120);
+      timer = setTimeout(() => apply(input.value), 120);
     });
+    return label;
   }
 
   function copyable(code) {
@@ -96,9 +114,7 @@
   }
 
   for (const table of document.querySelectorAll("table.data")) {
-    const rows = table.tBodies[0].rows.length;
-    if (rows > 1) sortable(table);
-    if (rows > 7) filterable(table);
+    if (table.tBodies[0].rows.length > 1) interactive(table);
   }
   if (navigator.clipboard) document.querySelectorAll("code.line").forEach(copyable);
 
