@@ -53,7 +53,7 @@ where
 {
     let inputs: Vec<PathBuf> = inputs.into_iter().map(Into::into).collect();
     let (sources, mut errors) = input::expand(&inputs);
-    let how = How { part: options.part.clone(), separate: options.separate };
+    let how = How { part: options.part.clone(), separate: options.separate, ..How::default() };
     let reading = read_as(&sources, how, options.threads, &|_| {})?;
     errors.extend(reading.errors);
     let evidence = Evidence::new(reading.inputs, reading.parts);

@@ -100,9 +100,11 @@ pub fn recognise(head: &[u8]) -> Option<Recognised> {
 }
 
 /// A capture format, with what must be known to walk its records.
-pub trait Format: Clone + PartialEq + Send + Sync {
+pub trait Format: Clone + PartialEq + std::fmt::Debug + Send + Sync {
     /// The format's name in `inputs[].format`.
     const NAME: &'static str;
+    /// Records begin at multiples of this many octets.
+    const ALIGNMENT: u64 = 1;
 
     /// The first place in `bytes` where records follow one another over `span` octets or to the end.
     fn find_record(&self, bytes: &[u8], span: usize) -> Option<usize>;

@@ -9,11 +9,17 @@ mod config;
 mod connections;
 mod diff;
 mod digest;
+#[cfg(feature = "columns")]
+mod emit;
 mod evidence;
 mod explain;
+#[cfg(feature = "columns")]
+mod extract;
 mod gate;
 mod interrupt;
 mod log;
+#[cfg(feature = "columns")]
+mod merge;
 mod output;
 mod progress;
 mod redaction;
@@ -72,6 +78,12 @@ enum Command {
     Syns(Syns),
     /// Cut the packets of a finding out of the captures, with comments that say what each proves.
     Evidence(Evidence),
+    /// Write captures as rows of columns, one a segment, for a cluster and for SQL.
+    #[cfg(feature = "columns")]
+    Extract(extract::Extract),
+    /// Make one report of parts of the evidence, each of other socket pairs.
+    #[cfg(feature = "columns")]
+    Merge(merge::Merge),
     /// Explain a rule or a topic.
     Explain {
         #[command(flatten)]
@@ -130,13 +142,24 @@ struct Part {
     filter: Option<Filter>,
 }
 
+/// Where reports go unless somebody says otherwise.
+const DEFAULT_OUT: &str = "lastack-report";
+
 #[derive(Args, Debug)]
 struct Analyze {
     #[command(flatten)]
     inputs: Inputs,
-    /// Where the report goes; `-` is standard output, for one format that is one file.
-    #[arg(short, long, default_value = "lastack-report", value_name = "DIR")]
+    /// Where the report goes; `-` is standard output, for one format that is one file, and for a part of the evidence.
+    #[arg(short, long, default_value = DEFAULT_OUT, value_name = "DIR")]
     out: PathBuf,
+    /// The inputs are rows that `extract` wrote, or that were put in order since; captures are refused.
+    #[cfg(feature = "columns")]
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<extract::Format>,
+    /// What to make: report, part (of the evidence, for `merge`), or plan (for whoever distributes the work).
+    #[cfg(feature = "columns")]
+    #[arg(long, default_value = "report", value_name = "WHAT")]
+    emit: emit::Emit,
     /// What to write, separated by commas: html, png, json, md, csv, jsonl, junit, sarif, github.
     #[arg(long, value_delimiter = ',', default_value = "html,png,json,md", value_name = "LIST")]
     format: Vec<String>,
@@ -251,6 +274,8 @@ enum TableFormat {
     Table,
     Csv,
     Jsonl,
+    #[cfg(feature = "columns")]
+    Parquet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -318,6 +343,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Connections(options) => connections::run(&options),
         Command::Syns(options) => connections::syns(&options),
         Command::Evidence(options) => evidence::run(&options),
+        #[cfg(feature = "columns")]
+        Command::Extract(options) => extract::run(&options),
+        #[cfg(feature = "columns")]
+        Command::Merge(options) => merge::run(&options),
         Command::Explain { topic, speech } => explain::explain(topic.as_deref(), speech.lang),
         Command::Rules { speech } => explain::rules(speech.lang),
         Command::Completions(options) => shell::completions(&options),

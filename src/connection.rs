@@ -6,6 +6,8 @@
 //! RFC 9293 sections 3.3, 3.5, 3.6 and 3.10.7; Linux holds TIME-WAIT for 60 s (`TCP_TIMEWAIT_LEN`,
 //! include/net/tcp.h), whatever 2MSL would be.
 
+use serde::{Deserialize, Serialize};
+
 mod copies;
 mod history;
 mod holes;
@@ -29,7 +31,7 @@ pub use tracker::{Tracked, Tracker};
 pub use view::{Close, Connection, Endpoint, Learnt, Opened, ReuseOutcome, Socket, Syn, Who};
 
 /// One end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// The sender of the first SYN; where none was captured, the end that is not a known listener, else the
     /// one with the higher port.

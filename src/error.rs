@@ -28,6 +28,14 @@ pub enum Error {
         /// What would have been read.
         expected: &'static str,
     },
+    /// Rows, or a part of evidence, that cannot be used.
+    #[error("{input}: {why}")]
+    Rows {
+        /// The input as the user named it.
+        input: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl Error {
@@ -40,7 +48,7 @@ impl Error {
     #[must_use]
     pub fn input(&self) -> &str {
         match self {
-            Self::Io { input, .. } | Self::Unrecognised { input, .. } => input,
+            Self::Io { input, .. } | Self::Unrecognised { input, .. } | Self::Rows { input, .. } => input,
         }
     }
 }

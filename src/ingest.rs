@@ -10,10 +10,16 @@
 
 mod again;
 mod excerpt;
+#[cfg(feature = "columns")]
+mod extract;
 mod file;
 mod inputs;
 mod members;
 mod overlap;
+#[cfg(feature = "columns")]
+mod part;
+#[cfg(feature = "columns")]
+mod rows;
 mod sets;
 mod stream;
 mod text;
@@ -22,7 +28,13 @@ mod workers;
 
 pub use again::{Row, Wanted, look_again};
 pub use excerpt::{Cut, Met, excerpt};
+#[cfg(feature = "columns")]
+pub use extract::Extract;
 pub use inputs::{How, Input, Kind, Reading, read, read_as};
+#[cfg(feature = "columns")]
+pub use part::write as write_part;
+#[cfg(feature = "columns")]
+pub use rows::Plan;
 pub use text::Text;
 pub use walk::members;
 pub use workers::Workers;
@@ -75,6 +87,11 @@ pub struct Pipeline<'a> {
     point: u16,
     /// What is looked at, where not everything is.
     part: Option<Arc<Filter>>,
+    /// The octets of a file that are read, where not all are.
+    range: Option<(u64, u64)>,
+    /// Where segments go, where not to the trackers.
+    #[cfg(feature = "columns")]
+    out: Option<extract::Out>,
     /// Told how many octets have been read, from time to time.
     progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -135,6 +152,9 @@ impl<'a> Pipeline<'a> {
             slots,
             point: 0,
             part: None,
+            range: None,
+            #[cfg(feature = "columns")]
+            out: None,
             progress,
         })
     }
@@ -214,6 +234,10 @@ impl<'a> Pipeline<'a> {
 
     /// Hands the first `filled` slots to the trackers and adds their counts.
     fn track(&mut self, filled: usize, base: u64, frames: &mut Frames) {
+        #[cfg(feature = "columns")]
+        if let Some(out) = &mut self.out {
+            return out.take(&self.pool, self.slots.get(..filled).unwrap_or(&[]), &self.hasher, frames);
+        }
         let slots = self.slots.get_mut(..filled).unwrap_or_default();
         slots.iter_mut().for_each(|slot| slot.batch.join(&mut self.reassembly, &self.hasher));
         let slots = &*slots;

@@ -143,6 +143,13 @@ pub enum Opened {
 }
 
 impl Source {
+    /// A regular file that is there; nothing otherwise.
+    #[must_use]
+    pub fn file(path: &str) -> Option<Self> {
+        let origin = Origin::File(PathBuf::from(path));
+        Path::new(path).is_file().then(|| Self { name: path.to_owned(), origin, named: false })
+    }
+
     /// Opens it, unpacking a compressed one.
     ///
     /// # Errors

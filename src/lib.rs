@@ -34,6 +34,8 @@
 pub mod analysis;
 pub mod capture;
 pub mod cli;
+#[cfg(feature = "columns")]
+pub mod columns;
 pub mod connection;
 pub mod diagnosis;
 pub mod error;

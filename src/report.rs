@@ -16,6 +16,8 @@ mod junit;
 mod markdown;
 pub mod model;
 mod page;
+#[cfg(feature = "columns")]
+pub mod parquet;
 pub mod past;
 mod pictures;
 mod pings;

@@ -32,12 +32,14 @@ pub use pair::PairHasher;
 pub use rewrite::{Replace, rewrite};
 pub use seq::{SeqNumber, TsVal};
 pub use sink::{Batch, Decoder, Echo, FlagCounts, Frames, HEADERS_CUT, IcmpError, SHARDS, ShardBatch, Skips};
-pub use tunnel::{Tunnel, TunnelLayer};
+pub use tunnel::{NoTunnel, Tunnel, TunnelLayer};
+
+use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
 
 /// One TCP segment, or one ICMP error that quotes a segment, as the tracker wants it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Segment {
     /// When it was captured.
@@ -85,7 +87,7 @@ pub struct Segment {
 }
 
 /// What is known of a segment beside its header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks(pub u8);
 
 impl Marks {
@@ -110,7 +112,7 @@ impl Marks {
 }
 
 /// Addresses that do not fit into a `Segment`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wide {
     /// Source; IPv4 as IPv4-mapped.
     pub src: [u8; 16],

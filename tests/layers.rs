@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module may use those on its left. `lib` and `main` tie them together and use what they like.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "time",
     "error",
     "language",
     "input",
     "capture",
     "segment",
+    "columns",
     "connection",
     "snapshot",
     "ingest",

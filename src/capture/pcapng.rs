@@ -304,6 +304,8 @@ impl Interface {
 
 impl Format for Pcapng {
     const NAME: &'static str = "pcapng";
+    // Blocks are padded to four octets.
+    const ALIGNMENT: u64 = 4;
 
     fn find_record(&self, bytes: &[u8], span: usize) -> Option<usize> {
         // Blocks are padded to four octets, and files are cut at multiples of four.

@@ -19,6 +19,10 @@ use crate::report::{FORMATS, Format, Material, Output, visible};
 use crate::segment::Replace;
 
 pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
+    #[cfg(feature = "columns")]
+    if options.emit != super::emit::Emit::Report {
+        return super::emit::run(options);
+    }
     let formats = options.format.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
     if options.each.supervised {
         batch::live_with_the_batch();
@@ -29,9 +33,14 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     }
     let protection = &options.protection;
     let mut target = Target::open(options, &formats)?;
-    let mut given = Given::new(&options.inputs, options.evidence || protection.asks())?;
+    let mut given = Given::new(&options.inputs, options.evidence || protection.asks() || options.reads_rows())?;
     let redactor = redaction::of(protection, &given)?;
-    let how = How { redactor: redactor.as_ref(), supervised: options.each.supervised };
+    let how = How {
+        redactor: redactor.as_ref(),
+        supervised: options.each.supervised,
+        #[cfg(feature = "columns")]
+        only: options.from.map(super::extract::Format::of_columns),
+    };
     let (evidence, mut status) = run::read(&options.inputs, &mut given, how)?;
     if status == Status::Missing && evidence.points.is_empty() && evidence.hosts.is_empty() {
         return Ok(status);
@@ -128,6 +137,16 @@ impl Target {
             Self::Folder(folder) => folder.finish(),
             Self::Stdout(_) => Ok(Vec::new()),
         }
+    }
+}
+
+impl Analyze {
+    /// Whether the inputs are said to be rows, which are read twice.
+    const fn reads_rows(&self) -> bool {
+        #[cfg(feature = "columns")]
+        return self.from.is_some();
+        #[cfg(not(feature = "columns"))]
+        false
     }
 }
 

@@ -49,6 +49,8 @@ fn print<R: Send + Sync>(
 ) -> io::Result<()> {
     match table.format {
         TableFormat::Csv => write_csv(columns, rows, workers, out),
+        #[cfg(feature = "columns")]
+        TableFormat::Parquet => crate::report::parquet::write(columns, rows, workers, out),
         TableFormat::Jsonl => write_json_lines(columns, rows, workers, out),
         TableFormat::Table => write_text(columns, shown, rows, out),
     }

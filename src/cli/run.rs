@@ -38,6 +38,12 @@ impl Given {
         Ok(Self { sources, errors, _kept: kept })
     }
 
+    /// What could not be listed.
+    #[cfg(feature = "columns")]
+    pub(super) fn errors(&self) -> impl Iterator<Item = &Error> {
+        self.errors.iter()
+    }
+
     /// The octets of all inputs that are files, one behind the other.
     pub(super) fn octets(&self) -> impl Read {
         let paths: Vec<PathBuf> = self.sources.iter().filter_map(|source| source.path().map(PathBuf::from)).collect();
@@ -73,6 +79,9 @@ pub(super) struct How<'a> {
     pub(super) redactor: Option<&'a Redactor>,
     /// A batch runs the command and shows the progress.
     pub(super) supervised: bool,
+    /// Captures must have come as rows of this format.
+    #[cfg(feature = "columns")]
+    pub(super) only: Option<crate::columns::Format>,
 }
 
 /// Reads all inputs; the status says whether one that was named gave nothing.
@@ -80,12 +89,18 @@ pub(super) fn read(inputs: &Inputs, given: &mut Given, how: How<'_>) -> anyhow::
     if let Some(file) = &inputs.log {
         log::begin(file)?;
     }
-    let How { redactor, supervised } = how;
+    let How { redactor, supervised, .. } = how;
     let sources = &given.sources;
     let mut errors = std::mem::take(&mut given.errors);
     log::line("reading", &format!("{} files", sources.len()));
     let progress = Progress::new(sources, inputs.quiet, supervised);
-    let how = ingest::How { part: inputs.part.filter(), separate: inputs.separate };
+    let how = ingest::How {
+        part: inputs.part.filter(),
+        separate: inputs.separate,
+        #[cfg(feature = "columns")]
+        only: how.only,
+        ..ingest::How::default()
+    };
     let mut reading =
         ingest::read_as(sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
@@ -94,6 +109,9 @@ pub(super) fn read(inputs: &Inputs, given: &mut Given, how: How<'_>) -> anyhow::
     for argument in &inputs.inputs {
         let read = reading.inputs.iter().filter(|input| !matches!(input.kind, ingest::Kind::Other));
         let inside = read.filter(|input| std::path::Path::new(&input.name).starts_with(argument)).count();
+        #[cfg(feature = "columns")]
+        let inside =
+            inside + reading.vessels.iter().filter(|name| std::path::Path::new(name).starts_with(argument)).count();
         if argument.is_dir()
             && inside == 0
             && !errors.iter().any(|error| error.input() == argument.display().to_string())

@@ -7,6 +7,8 @@
 //! RFC 8985 section 7.2) with nothing from the peer in between that could have drawn it. A segment without sequence
 //! space may be sent twice within microseconds: it needs a connection that has shown copies before.
 
+use serde::{Deserialize, Serialize};
+
 use super::Tracked;
 use crate::connection::Connection;
 use crate::segment::{Marks, Segment, ShardBatch};
@@ -16,14 +18,20 @@ use crate::time::{Span, Time};
 const FAR: Span = Span::from_millis(20);
 /// The same without identification.
 const NEAR: Span = Span::from_millis(2);
-/// Segments of the shard that are looked back at.
-const LOOK_BACK: usize = 64;
+/// Frames that are looked back over, and segments among them of the same socket pair: what other pairs share the shard
+/// must not show.
+const LOOK_BACK: u64 = 1024;
+const OF_PAIR: usize = 64;
 /// Copies that are kept as examples, for each shard and capture point.
 const EXAMPLES: usize = 20;
 
 /// The last segments of the batches before this one.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Vec<Segment>);
+pub(super) struct Recent {
+    segments: Vec<Segment>,
+    /// Their frames, counted at the capture point.
+    frames: Vec<u64>,
+}
 
 /// A batch, and the place in it of the segment that is looked at.
 #[derive(Clone, Copy)]
@@ -33,7 +41,7 @@ pub(super) struct Ahead<'a> {
 }
 
 /// How a copy differs from its original.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Copied {
     after: Span,
     /// Hops between both; negative where the copy came from nearer to the sender.
@@ -41,13 +49,13 @@ pub(super) struct Copied {
 }
 
 /// Copies that were passed over.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Copies {
     points: Vec<CopiesAt>,
 }
 
 /// Copies at one capture point.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopiesAt {
     /// The capture point.
     pub point: u16,
@@ -60,7 +68,7 @@ pub struct CopiesAt {
     examples: Vec<Example>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Example {
     record: u32,
     frame: u64,
@@ -86,23 +94,34 @@ pub struct Copy<'a> {
 impl Recent {
     /// At another capture point nothing was seen yet.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.segments.clear();
+        self.frames.clear();
     }
 
-    /// Keeps what the next batch may have copies of.
-    pub fn keep(&mut self, batch: &[Segment]) {
-        let (from_batch, room) = (batch.len().min(LOOK_BACK), LOOK_BACK.saturating_sub(batch.len()));
-        self.0.drain(..self.0.len().saturating_sub(room));
-        self.0.extend_from_slice(batch.get(batch.len() - from_batch..).unwrap_or(&[]));
+    /// Keeps what the next batch may have copies of; the frames of this one are counted on from `base`.
+    pub fn keep(&mut self, batch: &[Segment], base: u64) {
+        let frame = |segment: &Segment| base.saturating_add(u64::from(segment.frame));
+        let Some(oldest) = batch.last().map(|last| frame(last).saturating_sub(LOOK_BACK)) else { return };
+        let stale = self.frames.partition_point(|frame| *frame < oldest);
+        self.segments.drain(..stale);
+        self.frames.drain(..stale);
+        let new = batch.get(batch.partition_point(|segment| frame(segment) < oldest)..).unwrap_or(&[]);
+        self.segments.extend_from_slice(new);
+        self.frames.extend(new.iter().map(frame));
     }
 
     /// How a segment that brings nothing new differs from one that the capture has shown shortly before, if it is a
-    /// copy of that. `doubled`: its connection has shown copies before.
+    /// copy of that. `frame`: its own at the capture point; `doubled`: its connection has shown copies before.
     #[cold]
-    pub fn original(&self, segment: &Segment, ahead: Ahead<'_>, doubled: bool) -> Option<Copied> {
-        let ahead = ahead.batch.segments.get(..ahead.place).unwrap_or(&[]).iter().rev();
+    pub fn original(&self, segment: &Segment, frame: u64, ahead: Ahead<'_>, doubled: bool) -> Option<Copied> {
+        let oldest = frame.saturating_sub(LOOK_BACK);
+        let base = frame.saturating_sub(u64::from(segment.frame));
+        let in_batch = ahead.batch.segments.get(..ahead.place).unwrap_or(&[]).iter().rev();
+        let in_batch = in_batch.take_while(|other| base.saturating_add(u64::from(other.frame)) >= oldest);
+        let before = self.segments.iter().zip(&self.frames).rev();
+        let before = before.take_while(|(_, frame)| **frame >= oldest).map(|(segment, _)| segment);
         let mut answered = false;
-        for earlier in ahead.chain(self.0.iter().rev()).take(LOOK_BACK).filter(|other| other.hash == segment.hash) {
+        for earlier in in_batch.chain(before).filter(|other| other.hash == segment.hash).take(OF_PAIR) {
             if is_reply(earlier, segment) {
                 answered = true;
             } else if is_same(earlier, segment) {
@@ -227,11 +246,11 @@ mod tests {
     fn is_copy(batch: &[Segment], doubled: bool) -> bool {
         let (last, place) = (batch.last().unwrap(), batch.len() - 1);
         let of = |segments: &[Segment]| ShardBatch { segments: segments.to_vec(), ..ShardBatch::default() };
-        let whole = Recent::default().original(last, Ahead { batch: &of(batch), place }, doubled);
+        let whole = Recent::default().original(last, 0, Ahead { batch: &of(batch), place }, doubled);
         // The same where the original came with the batch before.
         let mut recent = Recent::default();
-        recent.keep(&batch[..place]);
-        assert_eq!(recent.original(last, Ahead { batch: &of(&[*last]), place: 0 }, doubled), whole);
+        recent.keep(&batch[..place], 0);
+        assert_eq!(recent.original(last, 0, Ahead { batch: &of(&[*last]), place: 0 }, doubled), whole);
         whole.is_some()
     }
 

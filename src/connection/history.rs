@@ -5,10 +5,12 @@
 
 use std::fmt::{self, Write as _};
 
+use serde::{Deserialize, Serialize};
+
 use super::Side;
 
 /// Up to sixteen events in one word, four bits each; `+` tells that there were more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History(u64);
 
 /// What happened.

@@ -6,6 +6,8 @@
 
 use hashbrown::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::Record;
 use super::records::Records;
 use super::{Connection, Side, Tracked};
@@ -19,14 +21,15 @@ const MOST_OF_ONE: usize = 16;
 const WIDEST: i32 = 1 << 26;
 
 /// Holes of all connections of a shard, in frame order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Holes {
     all: Vec<Hole>,
     /// The latest hole of a record, plus one.
+    #[serde(skip)]
     latest: HashMap<u32, u32>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Hole {
     record: u32,
     side: Side,

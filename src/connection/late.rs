@@ -4,6 +4,8 @@
 //! RFC 1337 (what late segments do to TIME-WAIT), RFC 9293 section 3.10.7.4; `tcp_timewait_state_process()` in
 //! net/ipv4/tcp_minisocks.c, `tcp_send_active_reset()` and `tcp_v4_send_reset()` of Linux.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Connection, Side, Tracked};
 use crate::language::words;
 use crate::segment::{SeqNumber, TsVal};
@@ -16,7 +18,7 @@ pub(super) const MOST: usize = 1 << 20;
 pub(super) const WINDOW: i32 = 1 << 30;
 
 /// A RST that ended an open connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetEvent {
     pub(super) record: u32,
     pub(super) frame: u64,
@@ -40,7 +42,7 @@ pub struct ResetEvent {
 }
 
 /// A segment that came after both FINs were acknowledged, or that belongs to an earlier incarnation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateEvent {
     pub(super) record: u32,
     pub(super) frame: u64,
@@ -58,7 +60,7 @@ pub struct LateEvent {
 }
 
 /// What came late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LateKind {
     /// The FIN once more.
     Fin,
@@ -71,7 +73,7 @@ pub enum LateKind {
 }
 
 /// What it drew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LateAnswer {
     /// Nothing that was captured.
     None,

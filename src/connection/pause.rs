@@ -4,6 +4,8 @@
 //! 200 ms, `TCP_DELACK_MAX`). What waits longer since the last copy of what it answers was held by somebody. Rare, so
 //! that they lie in a list beside the records; an idle connection owes nothing.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Connection, Side, Tracked};
 use crate::segment::TsVal;
 use crate::time::{Span, Time};
@@ -15,7 +17,7 @@ pub(super) const LEAST: Span = Span::from_millis(250);
 const MOST: usize = 1 << 16;
 
 /// An answer that came late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PauseEvent {
     pub(super) record: u32,
     pub(super) frame: u64,

@@ -4,12 +4,14 @@
 //! derived from it by pure functions (see `view`), as Zeek derives `conn_state` from its two endpoints. A
 //! capture never shows TIME-WAIT or CLOSE-WAIT: they are inferred, and claimed states are another type.
 
+use serde::{Deserialize, Serialize};
+
 use super::{History, Side};
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::Time;
 
 /// One incarnation of a socket pair at one capture point. Index 0 is the client, 1 the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Record {
     // The first line: all that a segment of an open connection touches.
@@ -67,7 +69,7 @@ pub struct Record {
 }
 
 /// Addresses of a socket pair that do not fit into a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WidePair {
     /// Client and server; IPv4 as IPv4-mapped.
     pub(super) addresses: [[u8; 16]; 2],
@@ -76,7 +78,7 @@ pub struct WidePair {
 }
 
 /// What was seen, one bit each. Bits of both sides are neighbours, the client's first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State(pub(super) u32);
 
 impl State {
@@ -174,7 +176,7 @@ impl State {
 }
 
 /// More of what was seen; not needed on the hot path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct More(pub(super) u16);
 
 impl More {

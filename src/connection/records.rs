@@ -1,6 +1,9 @@
 //! Where records lie: chunks that never move, so that a growing list copies nothing and its old memory is not
 //! touched twice. With a million connections that takes 0.1 s off a run of a second, and a third of its peak.
 
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::record::Record;
 
 /// Records of one shard, by index.
@@ -50,6 +53,37 @@ impl Records {
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Record> {
         Iter { chunks: self.chunks.iter(), chunk: [].iter(), left: self.length }
+    }
+}
+
+/// As a list.
+impl Serialize for Records {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Records {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(List)
+    }
+}
+
+struct List;
+
+impl<'de> Visitor<'de> for List {
+    type Value = Records;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of records")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Records, A::Error> {
+        let mut records = Records::default();
+        while let Some(record) = list.next_element()? {
+            records.push(record);
+        }
+        Ok(records)
     }
 }
 

@@ -3,13 +3,15 @@
 //! The first SYN of a connection lies in its record; only the others (retransmissions, the second SYN of a
 //! simultaneous open) need an event of their own, so that a million plain connections cost nothing here.
 
+use serde::{Deserialize, Serialize};
+
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::Time;
 
 /// What became of one SYN segment.
 ///
 /// A SYN is unanswered if nothing answers it before the next SYN of its attempt or the end of the capture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SynFate {
     /// Nothing answered.
     #[default]
@@ -49,7 +51,7 @@ impl SynFate {
 }
 
 /// A SYN segment that is not the first packet of its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SynEvent {
     /// Index of the record.
     pub(super) record: u32,

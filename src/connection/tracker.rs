@@ -7,6 +7,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use super::copies::{Ahead, Copies, Recent};
 use super::holes::Holes;
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
@@ -29,7 +31,7 @@ pub struct Tracker {
 }
 
 /// What a shard has seen: the part of the evidence that a tracker makes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Tracked {
     /// In order of their first packets.
     pub(super) records: Records,
@@ -73,6 +75,14 @@ impl Tracker {
         self.point = point;
     }
 
+    /// Goes on at a capture point, which may be the one where it stands.
+    #[cfg(feature = "columns")]
+    pub fn go_on_at(&mut self, point: u16) {
+        if self.point != point {
+            self.begin_point(point);
+        }
+    }
+
     /// Feeds one block's segments of this shard, in frame order; frames are counted on from `base`.
     pub fn feed(&mut self, batch: &ShardBatch, tunnels: &[Tunnel], base: u64) {
         let tunnels: Vec<u32> = tunnels.iter().map(|tunnel| self.tunnel(tunnel)).collect();
@@ -84,7 +94,7 @@ impl Tracker {
                 self.segment(&Seen { segment, wide, frame: base + u64::from(segment.frame), ahead });
             }
         }
-        self.recent.keep(&batch.segments);
+        self.recent.keep(&batch.segments, base);
     }
 
     /// Copies of packets that were passed over so far at any capture point.
@@ -165,7 +175,7 @@ impl Tracker {
         let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
             if record.brings_nothing_new(side, seen.segment) {
-                if let Some(copied) = self.recent.original(seen.segment, seen.ahead, record.is_doubled()) {
+                if let Some(copied) = self.recent.original(seen.segment, seen.frame, seen.ahead, record.is_doubled()) {
                     record.odd |= Record::DOUBLED;
                     return tracked.copies.add(self.point, index, seen.segment, seen.frame, copied);
                 }
@@ -263,7 +273,9 @@ impl Tracker {
         if !record.may_be_known(side, seen.segment) {
             return false;
         }
-        let Some(copied) = self.recent.original(seen.segment, seen.ahead, record.is_doubled()) else { return false };
+        let Some(copied) = self.recent.original(seen.segment, seen.frame, seen.ahead, record.is_doubled()) else {
+            return false;
+        };
         record.odd |= Record::DOUBLED;
         self.tracked.copies.add(self.point, index, seen.segment, seen.frame, copied);
         true

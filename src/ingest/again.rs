@@ -49,29 +49,33 @@ pub fn look_again(
     replace: Option<&dyn Replace>,
 ) -> Vec<Vec<Row>> {
     let mut rows = vec![Vec::new(); wanted.len()];
+    #[cfg(feature = "columns")]
+    let mut columns = super::rows::Places::of(sources);
     for input in inputs {
         let Kind::Capture(capture) = &input.kind else { continue };
         let end = capture.base.saturating_add(capture.frames.packets);
         let inside = |one: &Wanted| one.point == capture.point && one.frames.0 < end && one.frames.1 >= capture.base;
+        let Some(until) = wanted.iter().filter(|one| inside(one)).map(|one| one.frames.1).max() else { continue };
         let source = sources.iter().find(|source| source.name == input.opened_as);
-        let source = source.filter(|source| matches!(source.origin, Origin::File(_)));
-        let (Some(source), Some(until)) =
-            (source, wanted.iter().filter(|one| inside(one)).map(|one| one.frames.1).max())
-        else {
-            continue;
-        };
+        let source = source.filter(|source| matches!(source.origin, Origin::File(_))).cloned();
         let (octets, batch) = (0, Batch::default());
         let mut search =
             Search { wanted, point: capture.point, next: capture.base, until, octets, batch, replace, rows: &mut rows };
+        #[cfg(feature = "columns")]
+        if source.is_none() && columns.again(&input.opened_as, capture.base, &mut search) {
+            continue;
+        }
+        // The inputs of a part are named in it alone.
+        let Some(source) = source.or_else(|| Source::file(&input.opened_as)) else { continue };
         // What cannot be read again has no picture; the first pass has told why.
-        if let Some((head, mut reader)) = walk::open(source, &input.opened_as) {
+        if let Some((head, mut reader)) = walk::open(&source, &input.opened_as) {
             walk::walk(head, &mut reader, &mut search);
         }
     }
     rows
 }
 
-struct Search<'a> {
+pub(super) struct Search<'a> {
     wanted: &'a [Wanted],
     point: u16,
     /// The frame that comes next.
@@ -100,6 +104,13 @@ impl Pieces for Search<'_> {
 }
 
 impl Search<'_> {
+    /// Keeps what is wanted of a batch whose frames are counted from `base` at the capture point.
+    #[cfg(feature = "columns")]
+    pub(super) fn take_at(&mut self, batch: &Batch, base: u64) {
+        self.next = base;
+        self.take(batch);
+    }
+
     /// Keeps what is wanted of a block.
     fn take(&mut self, batch: &Batch) {
         let first_new: Vec<usize> = self.rows.iter().map(Vec::len).collect();

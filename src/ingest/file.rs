@@ -110,10 +110,27 @@ impl Pipeline<'_> {
         start: u64,
         base: u64,
     ) -> io::Result<Capture> {
-        let mut reading =
-            Progress { file, size, format, likely, expected: start, next: 0, misses: 0, stop: None, failed: None };
+        let (from, until) = self.range.map_or((0, size), |(from, until)| (from, until.min(size)));
+        let from = from.next_multiple_of(F::ALIGNMENT);
+        let (format, start) = match from {
+            0 => (format, start),
+            // A range has no header in front of it: the first record is told as in any block.
+            _ => (likely.clone(), first_record(file, &likely, from..until)?),
+        };
+        let entered = format.clone();
+        let mut reading = Progress {
+            file,
+            size: until,
+            format,
+            likely,
+            expected: start,
+            next: from,
+            misses: 0,
+            stop: None,
+            failed: None,
+        };
         let mut frames = Frames::default();
-        while reading.next < size && reading.stop.is_none() && reading.failed.is_none() {
+        while reading.next < until && reading.stop.is_none() && reading.failed.is_none() {
             let mut slots = std::mem::take(&mut self.slots);
             let filled = self.pool.install(|| reading.window(&mut slots, &self.hasher));
             self.slots = slots;
@@ -123,6 +140,10 @@ impl Pipeline<'_> {
         if let (Some(error), 0) = (&reading.failed, frames.packets) {
             return Err(io::Error::new(error.kind(), error.to_string()));
         }
+        #[cfg(feature = "columns")]
+        self.covered(start, reading.expected, [&entered, &reading.format]);
+        #[cfg(not(feature = "columns"))]
+        drop(entered);
         let truncated = match (&reading.failed, &reading.stop) {
             (Some(error), _) => Some(format!("reading failed at byte {}: {error}", reading.expected)),
             (None, Some(stop)) => Some(ended_early(stop, reading.expected, size, frames.packets)),
@@ -130,6 +151,36 @@ impl Pipeline<'_> {
         };
         Ok(Capture { format: F::NAME, point: self.point, base, frames, truncated, bytes: size })
     }
+}
+
+/// Where the first record that begins in a range seems to do so; the range's end where none does.
+fn first_record<F: Format>(file: &File, format: &F, range: std::ops::Range<u64>) -> io::Result<u64> {
+    let (mut offset, mut buffer, mut doubtful) = (range.start, Vec::new(), None);
+    while offset < range.end {
+        buffer.clear();
+        extend(file, &mut buffer, offset, BLOCK + SPAN)?;
+        let mut from = 0;
+        while let Some(place) =
+            buffer.get(from..).and_then(|rest| format.find_record(rest, SPAN)).map(|place| from + place)
+            && place <= BLOCK
+        {
+            let found = offset.saturating_add(place as u64).min(range.end);
+            if is_whole(format, &buffer, place) {
+                return Ok(found);
+            }
+            // It may be the last one of a capture that was cut.
+            doubtful = doubtful.or(Some(found));
+            from = place.saturating_add(usize::try_from(F::ALIGNMENT).unwrap_or(1));
+        }
+        offset = offset.saturating_add(BLOCK as u64);
+    }
+    Ok(doubtful.unwrap_or(range.end))
+}
+
+/// Whether a record ends within the buffer, so that others can be held against it.
+fn is_whole<F: Format>(format: &F, buffer: &[u8], place: usize) -> bool {
+    let walked = format.clone().walk(buffer, place, place + 1, &mut Blind);
+    walked.stop.is_none() && walked.place > place
 }
 
 /// How far a file has been read.

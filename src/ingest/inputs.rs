@@ -5,17 +5,25 @@
 //! found whatever their order, and copies are read once; members of archives are held in memory meanwhile, and where
 //! there are too many, what waits is read first.
 
+#[cfg(feature = "columns")]
+use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Seek};
 
 use super::members::{Next, Unpacking};
 use super::overlap::{self, Agreement};
+#[cfg(feature = "columns")]
+use super::part::{self, Part, PartInput};
+#[cfg(feature = "columns")]
+use super::rows;
 use super::sets::{FRONT, Fit, Front, Open};
 use super::text::{self, Text};
 use super::{Capture, HEAD, NoThreads, Parts, Pipeline, file};
 use crate::capture;
+#[cfg(feature = "columns")]
+use crate::columns;
 use crate::error::Error;
 use crate::input::{Archive, EXPECTED, Opened, Origin, Source, Unread, foreign};
-use crate::segment::Filter;
+use crate::segment::{Filter, PairHasher};
 
 /// One input and what it came to.
 #[derive(Clone, Debug)]
@@ -53,6 +61,15 @@ pub struct Reading {
     pub parts: Parts,
     /// What gave nothing although the user named it.
     pub errors: Vec<Error>,
+    /// Files of rows and of parts, which stand for inputs and are none.
+    #[cfg(feature = "columns")]
+    pub vessels: Vec<String>,
+    /// Copies among the packets of inputs that this run knows by their numbers alone.
+    #[cfg(feature = "columns")]
+    pub duplicates: Vec<(u32, u64)>,
+    /// How rows were put in order.
+    #[cfg(feature = "columns")]
+    pub plan: super::rows::Plan,
 }
 
 /// Reads all sources with `threads` threads (0: one a core); `progress` is told the octets read of each. Files of a
@@ -71,6 +88,13 @@ pub struct How {
     pub part: Filter,
     /// Every capture is a capture point of its own.
     pub separate: bool,
+    /// What this run reads is not all there is: nothing is said of the whole.
+    pub partial: bool,
+    /// Hashes are the same in every run, for rows that others group by them.
+    pub fixed: bool,
+    /// Captures must have come as rows of this format.
+    #[cfg(feature = "columns")]
+    pub only: Option<columns::Format>,
 }
 
 /// As [`read`], in a way that is asked for.
@@ -84,6 +108,14 @@ pub fn read_as(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Reading, NoThreads> {
     let mut reader = Reader::new(threads, progress, !how.separate)?;
+    reader.partial = how.partial;
+    if how.fixed {
+        reader.pipeline.hasher = PairHasher::fixed();
+    }
+    #[cfg(feature = "columns")]
+    {
+        reader.columns.only = how.only;
+    }
     if !how.part.is_empty() {
         reader.pipeline.look_at(how.part);
     }
@@ -107,6 +139,9 @@ enum Octets {
     Lasting(Source),
     /// Read once.
     Once { head: Vec<u8>, reader: Unread },
+    /// Rows that stand for them.
+    #[cfg(feature = "columns")]
+    Rows(super::rows::Rows),
 }
 
 struct Reader<'a> {
@@ -120,6 +155,25 @@ struct Reader<'a> {
     points: u16,
     /// The capture point that may go on.
     open: Option<Open>,
+    partial: bool,
+    #[cfg(feature = "columns")]
+    columns: Columns,
+}
+
+/// What came as rows, or as parts of evidence.
+#[cfg(feature = "columns")]
+#[derive(Default)]
+struct Columns {
+    /// Nothing else is taken for captures.
+    only: Option<columns::Format>,
+    /// Where the captures wait that rows stand for, by their numbers.
+    inputs: BTreeMap<i64, usize>,
+    plan: super::rows::Plan,
+    duplicates: BTreeMap<u32, u64>,
+    parts: Vec<Part>,
+    vessels: Vec<String>,
+    /// The inputs of the parts, and the place of the first.
+    listed: Option<(Vec<PartInput>, usize)>,
 }
 
 impl<'a> Reader<'a> {
@@ -133,6 +187,9 @@ impl<'a> Reader<'a> {
             held: 0,
             points: 0,
             open: None,
+            partial: false,
+            #[cfg(feature = "columns")]
+            columns: Columns::default(),
         })
     }
 
@@ -141,9 +198,30 @@ impl<'a> Reader<'a> {
             self.source(source);
         }
         self.flush();
-        let parts = self.pipeline.finish();
-        overlap::note(&mut self.inputs, &parts.shards);
-        Reading { inputs: self.inputs, parts, errors: self.errors }
+        #[cfg(feature = "columns")]
+        let merged = self.merge();
+        #[allow(unused_mut)]
+        let mut parts = self.pipeline.finish();
+        #[cfg(feature = "columns")]
+        for part in merged {
+            parts.shards.extend(part.shards);
+            parts.echoes.extend(part.echoes);
+            parts.echoes.sort_by_key(|(point, _, frame)| (*point, *frame));
+        }
+        if !self.partial {
+            overlap::note(&mut self.inputs, &parts.shards);
+        }
+        Reading {
+            inputs: self.inputs,
+            parts,
+            errors: self.errors,
+            #[cfg(feature = "columns")]
+            vessels: self.columns.vessels,
+            #[cfg(feature = "columns")]
+            duplicates: self.columns.duplicates.into_iter().collect(),
+            #[cfg(feature = "columns")]
+            plan: self.columns.plan,
+        }
     }
 
     /// Looks at a source: text is read, captures wait, archives are walked through.
@@ -169,7 +247,20 @@ impl<'a> Reader<'a> {
             Opened::Stream { head, reader } => (head.clone(), Opened::Stream { head, reader }),
             archive @ Opened::Archive(_) => (Vec::new(), archive),
         };
+        #[cfg(feature = "columns")]
+        if let Some(format) = columns::recognise(&head) {
+            return self.rows(source, opened, format);
+        }
+        #[cfg(feature = "columns")]
+        if head.starts_with(part::MAGIC) {
+            return self.part(source, opened);
+        }
         if capture::recognise(&head).is_some() {
+            #[cfg(feature = "columns")]
+            if let Some(only) = self.columns.only {
+                let why = format!("a capture, where rows in {} were announced", only.name());
+                return Err(Error::Rows { input: source.name.clone(), why });
+            }
             let octets = match opened {
                 Opened::Stream { head, reader } if !source.is_lasting() => Octets::Once { head, reader },
                 _ => Octets::Lasting(source.clone()),
@@ -309,6 +400,12 @@ impl<'a> Reader<'a> {
         let result = match octets {
             Octets::Lasting(source) => source.open().and_then(|opened| self.capture(&name, opened, base)),
             Octets::Once { head, reader } => self.capture(&name, Opened::Stream { head, reader }, base),
+            #[cfg(feature = "columns")]
+            Octets::Rows(rows) => {
+                let number = u32::try_from(input).unwrap_or(u32::MAX);
+                let tracked = self.pipeline.rows(&rows, base, number, &mut self.columns.plan);
+                tracked.map(Some).map_err(|error| Error::Rows { input: name.clone(), why: error.to_string() })
+            }
         };
         match result {
             Ok(Some(capture)) => {
@@ -323,7 +420,7 @@ impl<'a> Reader<'a> {
                 }
             }
             Ok(None) => self.note(input, "it changed while it was read".to_owned()),
-            Err(error) if named => self.errors.push(error),
+            Err(error) if named || self.partial => self.errors.push(error),
             Err(error) => self.note(input, error.to_string()),
         }
     }
@@ -354,6 +451,8 @@ impl<'a> Reader<'a> {
                     }
                     Front::of(name, head, hasher)
                 }
+                #[cfg(feature = "columns")]
+                Octets::Rows(_) => None,
             };
         }
     }
@@ -377,6 +476,12 @@ impl<'a> Reader<'a> {
     /// The input that holds all packets of a capture that waits, and whether it holds no others.
     fn original_of(&self, place: usize) -> Option<(usize, bool)> {
         let this = self.waiting.get(place)?;
+        #[cfg(feature = "columns")]
+        if let Octets::Rows(rows) = &this.octets {
+            let earlier = self.waiting.iter().take(place);
+            let copies = |other: &Waiting| matches!(&other.octets, Octets::Rows(others) if rows.is_copy_of(others));
+            return earlier.filter(|other| copies(other)).map(|other| (other.input, true)).next();
+        }
         let (Octets::Lasting(source), Some(front)) = (&this.octets, &this.front) else { return None };
         self.waiting.iter().enumerate().find_map(|(other_place, other)| {
             let (Octets::Lasting(other_source), Some(other_front)) = (&other.octets, &other.front) else { return None };
@@ -389,6 +494,115 @@ impl<'a> Reader<'a> {
                 Agreement::FirstHoldsMore | Agreement::None => None,
             }
         })
+    }
+
+    /// Rows: the captures that they stand for wait like others; rows in order are tracked at once.
+    #[cfg(feature = "columns")]
+    fn rows(&mut self, source: &Source, opened: Opened, format: columns::Format) -> Result<(), Error> {
+        let failed = |error: columns::Error| Error::Rows { input: source.name.clone(), why: error.to_string() };
+        if let Some(only) = self.columns.only.filter(|only| *only != format) {
+            let why = format!("rows in {}, where {} was announced", format.name(), only.name());
+            return Err(Error::Rows { input: source.name.clone(), why });
+        }
+        if self.pipeline.part.is_some() {
+            let why = "rows hold no packets that a filter could leave out: give it to `lastack extract`";
+            return Err(Error::Rows { input: source.name.clone(), why: why.to_owned() });
+        }
+        let mut read = columns::Read::begin(opened, format).map_err(failed)?;
+        self.columns.vessels.push(source.name.clone());
+        if read.is_planned() {
+            for (input, count) in self.pipeline.planned(&mut read).map_err(failed)? {
+                *self.columns.duplicates.entry(input).or_default() += count;
+            }
+            return Ok(());
+        }
+        if !source.is_lasting() {
+            let why = "rows of whole captures are read twice: save them to a file first";
+            return Err(Error::Rows { input: source.name.clone(), why: why.to_owned() });
+        }
+        for mut found in rows::index(source, format, self.pipeline.hasher()).map_err(failed)? {
+            let input = match self.columns.inputs.get(&found.file) {
+                Some(input) => *input,
+                None => {
+                    let input = self.add(&source.name, Kind::Other, 0);
+                    self.columns.inputs.insert(found.file, input);
+                    let octets = Octets::Rows(rows::Rows::default());
+                    self.waiting.push(Waiting { input, octets, named: source.named, front: None });
+                    input
+                }
+            };
+            let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.input == input) else { continue };
+            let Octets::Rows(rows) = &mut waiting.octets else { continue };
+            rows.add(&mut found, source, format).map_err(failed)?;
+            waiting.front = waiting.front.take().or(found.front);
+            if let (Some(name), Some(input)) = (rows.name(), self.inputs.get_mut(input)) {
+                name.clone_into(&mut input.name);
+                name.clone_into(&mut input.opened_as);
+            }
+        }
+        Ok(())
+    }
+
+    /// A part of evidence that another run has written.
+    #[cfg(feature = "columns")]
+    fn part(&mut self, source: &Source, opened: Opened) -> Result<(), Error> {
+        let unusable = |why: String| Error::Rows { input: source.name.clone(), why };
+        let read = match opened {
+            Opened::Plain { mut file, .. } => Part::read(&mut file),
+            Opened::Stream { head, reader } => Part::read(&mut head.as_slice().chain(reader)),
+            Opened::Archive(_) => return Ok(()),
+        };
+        let mut part = read.map_err(|error| unusable(error.to_string()))?;
+        let inputs = std::mem::take(&mut part.inputs);
+        match &self.columns.listed {
+            _ if inputs.is_empty() => {}
+            Some((known, _)) if *known == inputs => {}
+            Some(_) => return Err(unusable("a part of other inputs than those of the parts before it".to_owned())),
+            None => {
+                let first = self.inputs.len();
+                self.inputs.extend(inputs.iter().cloned().map(PartInput::into_input));
+                self.columns.listed = Some((inputs, first));
+            }
+        }
+        self.columns.vessels.push(source.name.clone());
+        self.columns.parts.push(part);
+        Ok(())
+    }
+
+    /// Takes in the parts: their inputs have been listed, and what they counted is added.
+    #[cfg(feature = "columns")]
+    fn merge(&mut self) -> Vec<Part> {
+        let parts = std::mem::take(&mut self.columns.parts);
+        let mut complain =
+            |why: &str| self.errors.push(Error::Rows { input: "parts of evidence".to_owned(), why: why.to_owned() });
+        let first = match &self.columns.listed {
+            _ if parts.is_empty() => return parts,
+            Some((_, first)) if self.points == 0 => *first,
+            Some(_) => {
+                complain(
+                    "parts are merged with parts, and with what hosts say of themselves; captures need parts of their own",
+                );
+                return Vec::new();
+            }
+            None => {
+                complain(
+                    "none of them lists the inputs: the part that `lastack analyze --emit plan` writes is missing",
+                );
+                return Vec::new();
+            }
+        };
+        if parts.iter().map(|part| part.shards.len()).sum::<usize>() > usize::from(u16::MAX) {
+            complain("there are more than 4000: track in fewer parts");
+            return Vec::new();
+        }
+        for (number, count) in parts.iter().flat_map(|part| &part.duplicates) {
+            let input =
+                usize::try_from(*number).ok().and_then(|number| self.inputs.get_mut(first.saturating_add(number)));
+            if let Some(Input { kind: Kind::Capture(capture), .. }) = input {
+                capture.frames.duplicates += count;
+            }
+        }
+        parts
     }
 
     /// Lists an input and gives its number.
@@ -406,7 +620,8 @@ impl<'a> Reader<'a> {
     /// An input that gave nothing: told where it was named, noted where it was found.
     fn unreadable(&mut self, source: &Source, error: Error) {
         let input = self.add(&source.name, Kind::Other, 0);
-        if source.named {
+        // Of evidence in parts none may be missing, wherever it was found.
+        if source.named || self.partial || matches!(error, Error::Rows { .. }) {
             self.errors.push(error);
         } else {
             self.note(input, error.to_string());

@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 
 use super::Pipeline;
+use serde::{Deserialize, Serialize};
+
 use crate::capture::{Format, LinkType, Recognised, Visit};
 use crate::segment::{Batch, Decoder, Marks, PairHasher, Segment, Tunnel, Wide};
 use crate::time::{Span, Time};
@@ -26,10 +28,10 @@ const LONGEST_GAP: Span = Span::from_secs(3600);
 const SHORT_GAP: Span = Span::from_secs(2);
 
 /// What the front of a capture tells.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Front {
-    /// The file header, and in pcapng the interfaces: equal in all files of a set.
-    header: Recognised,
+    /// The file header, and in pcapng the interfaces, in words: equal in all files of a set.
+    header: String,
     /// The time of the first packet; `None` where there is none.
     pub(super) first_at: Option<Time>,
     /// The longest pause between two packets.
@@ -46,7 +48,7 @@ pub(super) struct Front {
 /// Where a capture point stands.
 #[derive(Debug)]
 pub(super) struct Open {
-    header: Recognised,
+    header: String,
     /// Frames so far.
     pub(super) frames: u64,
     first_at: Time,
@@ -83,7 +85,23 @@ impl Front {
         let flows = flows(&batch);
         let pairs = pairs(&batch);
         let tunnels = std::mem::take(&mut batch.tunnels);
-        Some(Self { header, first_at, pause, flows, tunnels, pairs, name: pattern(name) })
+        Some(Self { header: format!("{header:?}"), first_at, pause, flows, tunnels, pairs, name: pattern(name) })
+    }
+
+    /// What was written down in another run, where hashes were others.
+    #[cfg(feature = "columns")]
+    pub(super) fn hashed_by(mut self, hasher: &PairHasher) -> Self {
+        for (segment, wide) in &mut self.flows {
+            let tunnel = wide.and_then(|wide| self.tunnels.get((wide.tunnel as usize).checked_sub(1)?));
+            segment.hash = hasher.of(segment, *wide, tunnel);
+        }
+        self
+    }
+
+    /// Hashes of the socket pairs that tell what this goes on with.
+    #[cfg(feature = "columns")]
+    pub(super) fn hashes(&self) -> BTreeSet<i32> {
+        self.flows.iter().map(|(segment, _)| segment.hash.cast_signed()).collect()
     }
 
     /// Whether both could be files of one set, whichever is the earlier.

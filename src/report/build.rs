@@ -186,7 +186,7 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
         first_frame: first + 1,
     });
     let odd = frames.odd_records.iter().map(|(reason, count)| Skipped {
-        reason: (*reason).to_owned(),
+        reason: reason.to_string(),
         count: *count,
         first_frame: 0,
     });

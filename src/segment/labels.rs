@@ -5,8 +5,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What kind of label it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabelKind {
     /// VLAN identifier.
     #[default]
@@ -26,7 +28,7 @@ pub enum LabelKind {
 }
 
 /// The first labels around a packet, outermost first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
     kinds: [LabelKind; Self::MOST],
     values: [u32; Self::MOST],
@@ -58,7 +60,23 @@ impl Labels {
     }
 }
 
+/// As [`Labels`] are displayed; what is no label is passed over.
+impl From<&str> for Labels {
+    fn from(text: &str) -> Self {
+        let (mut labels, mut words) = (Self::default(), text.split(' '));
+        while let (Some(kind), Some(value)) = (words.next(), words.next()) {
+            let kind = LabelKind::ALL.into_iter().find(|known| known.name() == kind);
+            if let (Some(kind), Ok(value)) = (kind, value.parse()) {
+                labels.add(kind, value);
+            }
+        }
+        labels
+    }
+}
+
 impl LabelKind {
+    const ALL: [Self; 7] = [Self::Vlan, Self::Mpls, Self::Pppoe, Self::Key, Self::Teid, Self::Isid, Self::Erspan];
+
     /// As the connection table spells it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -96,5 +114,6 @@ mod tests {
         (10..20).for_each(|value| labels.add(LabelKind::Vlan, value));
         labels.add(LabelKind::Mpls, 3);
         assert_eq!(labels.to_string(), "vlan 10 vlan 11 vlan 12 vlan 13 vlan 14 vlan 15");
+        assert_eq!(Labels::from(labels.to_string().as_str()), labels);
     }
 }

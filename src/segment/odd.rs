@@ -1,9 +1,11 @@
 //! What is noted of frames that are not as they should be: how many, and where; steps and gaps of the clock.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Span, Time};
 
 /// How many frames something was seen on, and the first of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
     /// How many.
     pub count: u64,
@@ -30,7 +32,7 @@ impl Noted {
 }
 
 /// What the clock of a capture does from one frame to the next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// Frames with an earlier time than the one ahead of them, by more than [`Clock::TOLERANCE`].
     pub back: Noted,
@@ -41,7 +43,7 @@ pub struct Clock {
 }
 
 /// The time between two neighbouring frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leap {
     /// The later frame, counted from 0.
     pub frame: u64,

@@ -6,13 +6,37 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use foldhash::fast::RandomState;
+use foldhash::fast::SeedableRandomState;
+
+use super::{Segment, Tunnel, Wide};
 
 /// Hashes unordered socket pairs; one value serves a whole run.
-#[derive(Clone, Debug, Default)]
-pub struct PairHasher(RandomState);
+#[derive(Clone, Debug)]
+pub struct PairHasher(SeedableRandomState);
+
+impl Default for PairHasher {
+    fn default() -> Self {
+        Self(SeedableRandomState::random())
+    }
+}
 
 impl PairHasher {
+    /// The same in every run, so that many machines agree on it. Strangers can foresee it: nothing is looked up by it.
+    #[must_use]
+    pub fn fixed() -> Self {
+        Self(SeedableRandomState::fixed())
+    }
+
+    /// Of a segment and its addresses: what [`Segment::hash`] holds.
+    #[must_use]
+    pub fn of(&self, segment: &Segment, wide: Option<Wide>, tunnel: Option<&Tunnel>) -> u32 {
+        let (src_port, dst_port) = (segment.src_port, segment.dst_port);
+        match wide {
+            None => self.narrow(segment.src, src_port, segment.dst, dst_port),
+            Some(wide) => self.wide(&wide.src, src_port, &wide.dst, dst_port, tunnel.map_or(0, Tunnel::identity_hash)),
+        }
+    }
+
     /// Of two IPv4 sockets.
     #[inline]
     #[must_use]

@@ -3,8 +3,11 @@
 //! A [`Batch`] is filled by one thread from one block of a capture and read by the trackers afterwards; its
 //! buffers are used again, so that the hot path allocates nothing once they have grown.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::capture::{LinkType, Visit};
 use crate::time::Time;
@@ -33,7 +36,7 @@ const REASONS: [&str; Skips::COUNT] = [
 ];
 
 /// Frames passed over, by reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skips {
     counts: [(u64, u64); Self::COUNT],
 }
@@ -93,7 +96,7 @@ impl Skips {
 }
 
 /// TCP segments by their flags.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlagCounts {
     /// SYN without ACK.
     pub syn: u64,
@@ -123,7 +126,7 @@ impl FlagCounts {
 }
 
 /// What the frames of a batch, or of a whole capture, come to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frames {
     /// Frames read.
     pub packets: u64,
@@ -162,7 +165,7 @@ pub struct Frames {
     /// Packets that the capturing side says it dropped, by interface.
     pub dropped: BTreeMap<u32, u64>,
     /// Records that are no packets but should be, by reason.
-    pub odd_records: Vec<(&'static str, u64)>,
+    pub odd_records: Vec<(Cow<'static, str>, u64)>,
 }
 
 impl Default for Frames {
@@ -228,7 +231,7 @@ impl Frames {
         // The counters of a capture only grow; the last one counts.
         self.dropped.extend(later.dropped.iter());
         for (reason, count) in &later.odd_records {
-            self.add_odd(reason, *count);
+            self.add_odd(reason.clone(), *count);
         }
     }
 
@@ -252,7 +255,7 @@ impl Frames {
         }
     }
 
-    fn add_odd(&mut self, reason: &'static str, count: u64) {
+    fn add_odd(&mut self, reason: Cow<'static, str>, count: u64) {
         match self.odd_records.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, sum)) => *sum += count,
             None => self.odd_records.push((reason, count)),
@@ -281,7 +284,7 @@ impl ShardBatch {
 }
 
 /// One ICMP or ICMPv6 echo request or reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Echo {
     /// When it was captured.
     pub at: Time,
@@ -364,6 +367,11 @@ impl Batch {
                 shard.labels.sort_by_key(|(frame, _)| *frame);
             }
         }
+    }
+
+    /// Takes a segment that was decoded before; its frame is counted from 0 within this batch.
+    pub fn take(&mut self, hasher: &PairHasher, segment: Segment, src: [u8; 16], dst: [u8; 16], tunnel: &Tunnel) {
+        Decoder { hasher, batch: self, thin: false, filtered: false }.place(segment, src, dst, tunnel);
     }
 
     /// Whether a frame lies outside the interval that is looked at; then it is counted.
@@ -477,7 +485,7 @@ impl<'a> Decoder<'a> {
 
     /// Counts a record that should have held a packet.
     pub fn odd_record(&mut self, reason: &'static str) {
-        self.batch.frames.add_odd(reason, 1);
+        self.batch.frames.add_odd(Cow::Borrowed(reason), 1);
     }
 
     #[inline]

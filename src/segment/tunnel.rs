@@ -7,22 +7,29 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::full::Layer;
 use super::{LabelKind, Labels, ip};
 
 /// The tunnels around a packet, outermost first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tunnel {
     identity: Vec<TunnelLayer>,
     labels: Labels,
 }
 
+/// The name of a kind of tunnel; an own type, since serde takes a reference for what is borrowed.
+type Kind = &'static str;
+
 /// One tunnel: what tells it apart from others.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TunnelLayer {
     /// `vxlan`, `geneve`, `gre`, `ipip`, `gtp`, `teredo`, `ayiya`.
-    pub kind: &'static str,
+    #[serde(with = "kinds")]
+    pub kind: Kind,
     /// VNI, where the kind has one that names the network.
     pub vni: Option<u32>,
     /// The lower of both outer addresses.
@@ -49,6 +56,11 @@ impl Tunnel {
     #[must_use]
     pub const fn labels(&self) -> Labels {
         self.labels
+    }
+
+    /// Other labels.
+    pub const fn set_labels(&mut self, labels: Labels) {
+        self.labels = labels;
     }
 
     /// Adds a label that is recorded but tells nothing apart.
@@ -84,6 +96,56 @@ impl Tunnel {
         hasher.finish()
     }
 }
+
+/// Kinds of tunnels, by their names.
+mod kinds {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) const ALL: [&str; 7] = ["vxlan", "geneve", "gre", "ipip", "gtp", "teredo", "ayiya"];
+
+    pub(super) fn serialize<S: Serializer>(kind: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        known(&name).ok_or_else(|| D::Error::custom(format!("{name:?} is no kind of tunnel")))
+    }
+
+    pub(super) fn known(name: &str) -> Option<&'static str> {
+        ALL.into_iter().find(|kind| *kind == name)
+    }
+}
+
+/// As [`Tunnel`] is displayed.
+impl FromStr for Tunnel {
+    type Err = NoTunnel;
+
+    fn from_str(text: &str) -> Result<Self, NoTunnel> {
+        let mut tunnel = Self::default();
+        let mut words = text.split(' ').filter(|word| !word.is_empty()).peekable();
+        while let Some(kind) = words.next() {
+            let kind = kinds::known(kind).ok_or(NoTunnel)?;
+            let vni = words.peek().and_then(|word| word.parse::<u32>().ok());
+            if vni.is_some() {
+                words.next();
+            }
+            let (low, high) = words.next().and_then(|ends| ends.split_once('-')).ok_or(NoTunnel)?;
+            let address = |text: &str| match text.parse().map_err(|_| NoTunnel)? {
+                IpAddr::V4(v4) => Ok(v4.to_ipv6_mapped().octets()),
+                IpAddr::V6(v6) => Ok(v6.octets()),
+            };
+            tunnel.enter(kind, vni, address(low)?, address(high)?);
+        }
+        Ok(tunnel)
+    }
+}
+
+/// A text that names no tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no tunnel: a kind, perhaps a number, and two addresses were expected, as in vxlan 42 10.0.0.1-10.0.0.2")]
+pub struct NoTunnel;
 
 /// Tunnels are the same where what identifies them is; labels do not count.
 impl PartialEq for Tunnel {

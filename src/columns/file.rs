@@ -1,0 +1,255 @@
+//! Arrow streams and Parquet files, written row group by row group and read batch by batch.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, Read as _, Write};
+use std::mem;
+
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
+
+use super::{Error, VERSION, VERSION_KEY, schema};
+use crate::input::Opened;
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An Arrow IPC stream.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
+}
+
+impl Format {
+    /// As users spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+/// What the first octets of a file tell: the continuation mark of the IPC stream's first message, or Parquet's magic.
+#[must_use]
+pub fn recognise(head: &[u8]) -> Option<Format> {
+    match head {
+        [b'P', b'A', b'R', b'1', ..] => Some(Format::Parquet),
+        // The length of a schema is not that of a packet with four times 0xff in front: metadata follow, a flatbuffer.
+        [0xff, 0xff, 0xff, 0xff, length @ ..] => {
+            let length = u32::from_le_bytes(*length.first_chunk()?);
+            (64..1 << 20).contains(&length).then_some(Format::Arrow)
+        }
+        _ => None,
+    }
+}
+
+/// Rows of a row group: what is held in memory while Parquet is written.
+const GROUP: usize = 1 << 18;
+
+/// Writes columns.
+pub enum Writer {
+    /// As they come.
+    Arrow(Box<StreamWriter<Box<dyn Write + Send>>>),
+    /// In row groups, their columns encoded side by side.
+    Parquet {
+        /// The file.
+        file: Box<SerializedFileWriter<Box<dyn Write + Send>>>,
+        /// Makes the writers of a group's columns.
+        columns: ArrowRowGroupWriterFactory,
+        /// What the next group will hold.
+        group: Vec<RecordBatch>,
+    },
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Begins a file of `format`.
+    ///
+    /// # Errors
+    /// If it cannot be written to.
+    pub fn begin(out: Box<dyn Write + Send>, format: Format) -> Result<Self, Error> {
+        let schema = schema();
+        match format {
+            Format::Arrow => Ok(Self::Arrow(Box::new(StreamWriter::try_new(out, &schema)?))),
+            Format::Parquet => {
+                let root = ArrowSchemaConverter::new().convert(&schema)?;
+                let mut properties = properties();
+                parquet::arrow::add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+                let file = SerializedFileWriter::new(out, root.root_schema_ptr(), properties.into())?;
+                let columns = ArrowRowGroupWriterFactory::new(&file, schema);
+                Ok(Self::Parquet { file: Box::new(file), columns, group: Vec::new() })
+            }
+        }
+    }
+
+    /// Writes some rows.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        match self {
+            Self::Arrow(stream) => Ok(stream.write(&batch)?),
+            Self::Parquet { group, .. } => {
+                group.push(batch);
+                if group.iter().map(RecordBatch::num_rows).sum::<usize>() >= GROUP { self.flush() } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.flush()?;
+        match self {
+            Self::Arrow(mut stream) => {
+                stream.finish()?;
+                Ok(stream.get_mut().flush()?)
+            }
+            Self::Parquet { mut file, .. } => {
+                file.finish()?;
+                Ok(file.inner_mut().flush()?)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        let Self::Parquet { file, columns, group } = self else { return Ok(()) };
+        let group = mem::take(group);
+        if group.is_empty() {
+            return Ok(());
+        }
+        let writers = columns.create_column_writers(file.flushed_row_groups().len())?;
+        let chunks: Vec<Result<ArrowColumnChunk, Error>> =
+            writers.into_par_iter().enumerate().map(|(place, writer)| encode(&group, place, writer)).collect();
+        let mut out = file.next_row_group()?;
+        for chunk in chunks {
+            chunk?.append_to_row_group(&mut out)?;
+        }
+        out.close()?;
+        Ok(())
+    }
+}
+
+/// One column of a row group. No column is nested, so that every one has a single leaf.
+fn encode(group: &[RecordBatch], place: usize, mut writer: ArrowColumnWriter) -> Result<ArrowColumnChunk, Error> {
+    for batch in group {
+        let (fields, columns) = (batch.schema_ref().fields(), batch.columns());
+        if let (Some(field), Some(column)) = (fields.get(place), columns.get(place)) {
+            for leaf in compute_leaves(field, column)? {
+                writer.write(&leaf)?;
+            }
+        }
+    }
+    Ok(writer.close()?)
+}
+
+fn properties() -> WriterProperties {
+    let plain = |properties: WriterPropertiesBuilder, name: &str, encoding| {
+        let column = ColumnPath::from(name);
+        properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, encoding)
+    };
+    let mut properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()));
+    for name in ["frame", "time"] {
+        properties = plain(properties, name, Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in ["seq", "ack", "tsval", "tsecr", "ident", "checksum"] {
+        properties = plain(properties, name, Encoding::BYTE_STREAM_SPLIT);
+    }
+    properties.build()
+}
+
+/// Rows that are read, batch by batch.
+pub enum Read {
+    /// From a stream.
+    Arrow(Box<StreamReader<BufReader<Box<dyn std::io::Read + Send>>>>),
+    /// From a file.
+    Parquet(Box<ParquetRecordBatchReader>),
+}
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
+}
+
+/// Rows that are read from Parquet at once.
+const BATCH: usize = 1 << 14;
+
+impl Read {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// If it is no such file, or one of another version.
+    pub fn begin(opened: Opened, format: Format) -> Result<Self, Error> {
+        match (opened, format) {
+            (Opened::Plain { file, .. }, Format::Parquet) => Self::parquet(file),
+            (_, Format::Parquet) | (Opened::Archive(_), _) => {
+                Err(Error::Rows("Parquet is read from regular files only; standard input takes Arrow".to_owned()))
+            }
+            (Opened::Plain { file, .. }, Format::Arrow) => Self::arrow(Box::new(file)),
+            (Opened::Stream { head, reader }, Format::Arrow) => {
+                Self::arrow(Box::new(std::io::Cursor::new(head).chain(reader)))
+            }
+        }
+    }
+
+    /// Whether rows have been put in order, for trackers to take them as they come.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        let schema = match self {
+            Self::Arrow(reader) => reader.schema(),
+            Self::Parquet(reader) => arrow_array::RecordBatchReader::schema(&**reader),
+        };
+        schema.field_with_name("point").is_ok() && schema.field_with_name("input").is_ok()
+    }
+
+    fn arrow(reader: Box<dyn std::io::Read + Send>) -> Result<Self, Error> {
+        let reader = StreamReader::try_new_buffered(reader, None)?;
+        check(reader.schema().metadata().get(VERSION_KEY))?;
+        Ok(Self::Arrow(Box::new(reader)))
+    }
+
+    fn parquet(file: File) -> Result<Self, Error> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        check(builder.schema().metadata().get(VERSION_KEY))?;
+        Ok(Self::Parquet(Box::new(builder.with_batch_size(BATCH).build()?)))
+    }
+}
+
+/// Spark and others keep no metadata: what they wrote is told by its columns alone.
+fn check(version: Option<&String>) -> Result<(), Error> {
+    match version {
+        Some(version) if version != VERSION => Err(Error::Version { found: version.clone() }),
+        _ => Ok(()),
+    }
+}
+
+impl Iterator for Read {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Arrow(reader) => Some(reader.next()?.map_err(Error::from)),
+            Self::Parquet(reader) => Some(reader.next()?.map_err(Error::from)),
+        }
+    }
+}
