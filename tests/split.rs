@@ -115,6 +115,20 @@ fn what_cannot_be_merged_is_refused_with_the_reason() {
     assert!(told.contains("no rows of the octets from"), "{told}");
 }
 
+#[test]
+fn what_is_no_regular_file_is_written_to_and_stays() {
+    let capture = &fixtures()[0];
+    let written = |out: &str| {
+        let run = lastack().args(["extract", "--format", "arrow", "-o", out]).arg(capture).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        run.stdout
+    };
+    let expected = written("-");
+    assert!(!expected.is_empty());
+    // A pipe, here.
+    assert!(written("/dev/stdout") == expected);
+}
+
 /// How a run is split.
 #[derive(Clone, Copy, Debug)]
 struct Split {

@@ -63,10 +63,15 @@ pub(super) fn run(options: &Extract) -> anyhow::Result<Status> {
     let several = sources.len() > 1;
     anyhow::ensure!(!(several && options.range.is_some()), "--range is of one file, and there are {}", sources.len());
     anyhow::ensure!(!(several && options.name.is_some()), "--name is of one file, and there are {}", sources.len());
-    let to_file = options.out.as_os_str() != "-";
+    // What is no regular file (a pipe, a device) is written to, and never put away for one.
+    let special = options.out.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    let to_file = options.out.as_os_str() != "-" && !special;
     let beside = PathBuf::from(format!("{}.part", options.out.display()));
     let out: Box<dyn Write + Send> = if to_file {
         Box::new(File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?)
+    } else if special {
+        let out = File::options().write(true).open(&options.out);
+        Box::new(out.with_context(|| format!("cannot write {}", options.out.display()))?)
     } else {
         Box::new(io::stdout())
     };
