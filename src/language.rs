@@ -24,12 +24,21 @@ pub enum Language {
 }
 
 impl Language {
-    /// As `--lang` and the `lang` of a page name it.
+    /// As `--lang` names it.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Zh => "zh",
+        }
+    }
+
+    /// The tag of a page in it (BCP 47): Chinese is the simplified script as mainland China has it.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Zh => "zh-CN",
         }
     }
 

@@ -147,7 +147,7 @@ fn said() -> BTreeMap<String, BTreeSet<String>> {
     sources.into_iter().filter(|(path, _)| !own(path)).map(|(path, text)| (path, sentences(&text))).collect()
 }
 
-/// The literals of `say!`, `.say`, `words!` and `plural`; tests at the end of a file say nothing.
+/// The literals of `say!`, `.say`, `words!`, `plural` and `counted`; tests at the end of a file say nothing.
 fn sentences(text: &str) -> BTreeSet<String> {
     let text = text.split("\n#[cfg(test)]").next().unwrap();
     let mut found = BTreeSet::new();
@@ -164,7 +164,8 @@ fn sentences(text: &str) -> BTreeSet<String> {
             }
         }
     }
-    for (at, mark) in text.match_indices("plural(") {
+    let counts = ["plural(", "counted("].into_iter().flat_map(|mark| text.match_indices(mark));
+    for (at, mark) in counts {
         // The noun is what follows the comma that ends the count, which may have brackets of its own.
         let mut depth = 0;
         let rest = &text[at + mark.len()..];

@@ -285,3 +285,70 @@ fn the_screenshots_are_of_the_published_sample() {
     });
     assert_eq!(made_of.split_whitespace().next(), Some(digest.as_str()), ".ci/page shots makes them anew");
 }
+
+/// The elements of an HTML page by their tag: attributes, and the text inside with what stands in tags left out.
+fn elements<'a>(page: &'a str, tag: &str) -> Vec<(&'a str, String)> {
+    let (open, close) = (format!("<{tag}"), format!("</{tag}>"));
+    let parts = page.split(&open).skip(1).filter(|part| part.starts_with([' ', '>']));
+    let whole = parts.filter_map(|part| {
+        let (attributes, rest) = part.split_once('>')?;
+        let inner = rest.split(&close).next()?;
+        let text = inner.split('<').enumerate().map(|(nth, piece)| match nth {
+            0 => piece,
+            _ => piece.split_once('>').map_or("", |(_, text)| text),
+        });
+        Some((attributes, text.collect::<String>().trim().to_owned()))
+    });
+    whole.collect()
+}
+
+fn is_chinese(text: &str) -> bool {
+    text.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}'))
+}
+
+/// What every language writes alike: numbers, addresses, and names of columns, metrics and options.
+fn is_key(text: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    text.chars().all(is_name) || !text.chars().any(char::is_alphabetic)
+}
+
+#[test]
+fn a_chinese_report_has_chinese_headings() {
+    let sample = Path::new("fixtures/captures/a_recycle_on_snat.pcap");
+    let (out, _) = analyzed(&[sample], &["--lang", "zh", "--format", "html,md"]);
+    let page = read(&out, "report.html");
+    assert!(page.contains("<html lang=\"zh-CN\">"));
+    let mut seen = 0;
+    let mut left = Vec::new();
+    for tag in ["h1", "h2", "h3", "h4", "dt", "th", "caption", "summary", "nav", "footer"] {
+        for (attributes, text) in elements(&page, tag) {
+            // The first cells of rows are values; the connection table's columns and the options are keys.
+            let value = attributes.contains("scope=\"row\"") || is_key(&text);
+            seen += usize::from(!value);
+            if !value && !is_chinese(&text) {
+                left.push(format!("{tag}: {text}"));
+            }
+        }
+    }
+    assert!(seen > 60, "only {seen} headings and labels");
+    assert!(left.is_empty(), "{} of {seen} are English:\n{}", left.len(), left.join("\n"));
+    let comment = read(&out, "report.md");
+    let marked = |line: &&str| line.starts_with(['#', '-', '*']) || line.starts_with("| ");
+    let english: Vec<&str> = comment.lines().filter(marked).filter(|line| !is_chinese(line)).collect();
+    assert!(english.is_empty() && comment.lines().count() > 20, "{english:?}");
+    let english = read(&analyzed(&[sample], &["--format", "html"]).0, "report.html");
+    assert!(english.contains("<html lang=\"en\">") && !is_chinese(&english));
+}
+
+#[test]
+fn the_terminal_speaks_chinese() {
+    let sample = Path::new("fixtures/captures/a_recycle_on_snat.pcap");
+    let (out, printed) = analyzed(&[sample], &["--lang", "zh", "--format", "json", "--color", "never"]);
+    assert_eq!(report(&out)["language"], "zh");
+    let totals = &report(&out)["totals"];
+    let counts = format!("{} 个报文，{} 个连接，", totals["packets"], totals["connections"]);
+    let english: Vec<&str> = printed.lines().filter(|line| !is_chinese(line)).collect();
+    assert!(english.is_empty(), "{english:?}");
+    assert!(printed.starts_with("严重     SYN001  ") && printed.contains(&counts), "{printed}");
+    assert!(printed.trim_end().ends_with("report.json") && printed.contains("\n报告："), "{printed}");
+}

@@ -13,6 +13,7 @@ use super::run::{Given, How};
 use super::{Analyze, Color, Status, batch, digest, evidence, log, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
 use crate::ingest::{self, Wanted};
+use crate::language::{Language, Text, say, words};
 use crate::report::gate::{Gate, GateVerdict, Judged, Seen};
 use crate::report::model::Report;
 use crate::report::{FORMATS, Format, Material, Output, visible};
@@ -151,35 +152,47 @@ const SHOWN: usize = 12;
 /// Findings first, counts after; with a baseline, only those that were not there before.
 fn summary(report: &Report, folder: &str, written: &[String], colours: bool) -> String {
     let mut text = String::new();
+    let language = report.language;
     let told: Vec<&Finding> = report.findings.iter().filter(|finding| is_told(report, finding)).collect();
     for finding in told.iter().take(SHOWN) {
         let _ = writeln!(text, "{}", line(report, finding, colours));
     }
     if told.len() > SHOWN {
-        let _ = writeln!(text, "… and {} more findings", told.len() - SHOWN);
+        let more = told.len() - SHOWN;
+        let _ = writeln!(text, "{}", said(say!("… and {more} more findings", more), language));
     }
     if report.findings.is_empty() {
-        text.push_str("Nothing was found.\n");
+        let _ = writeln!(text, "{}", language.say("Nothing was found."));
     } else if told.is_empty() {
-        text.push_str("Nothing failing since the baseline was found.\n");
+        let _ = writeln!(text, "{}", language.say("Nothing failing since the baseline was found."));
     }
     text.push_str(&since_baseline(report));
     for open in report.not_judged.iter().take(SHOWN) {
-        let _ = writeln!(text, "not judged  {}: {}", open.rule, visible(&open.because));
+        let (rule, because) = (open.rule, visible(&open.because));
+        let _ = writeln!(text, "{}", said(say!("not judged  {rule}: {because}", rule, because), language));
     }
-    let totals = &report.totals;
-    let _ = writeln!(
-        text,
-        "{} packets, {} connections, {} attempts ({} unanswered), {} reused socket pairs",
-        totals.packets, totals.connections, totals.attempts, totals.attempts_unanswered, totals.reuses
-    );
+    let _ = writeln!(text, "{}", said(counts(report), language));
     let folder = visible(folder);
     let main = ["report.html", "report.md", "report.json"].into_iter().find(|name| written.iter().any(|w| w == name));
-    let _ = match main {
-        Some(main) => writeln!(text, "Report: {folder}/{main}"),
-        None => writeln!(text, "Report: {folder}"),
-    };
+    let place = main.map_or_else(|| folder.to_string(), |main| format!("{folder}/{main}"));
+    let _ = writeln!(text, "{}", said(say!("Report: {place}", place), language));
     text
+}
+
+fn counts(report: &Report) -> Text {
+    let totals = &report.totals;
+    say!(
+        "{packets} packets, {connections} connections, {attempts} attempts ({unanswered} unanswered), {reuses} reused socket pairs",
+        packets = totals.packets,
+        connections = totals.connections,
+        attempts = totals.attempts,
+        unanswered = totals.attempts_unanswered,
+        reuses = totals.reuses,
+    )
+}
+
+fn said(text: Text, language: Language) -> Text {
+    text.spoken(language)
 }
 
 /// With a baseline, only what fails since then is told; where nothing can fail, all that is new.
@@ -195,15 +208,22 @@ pub(super) fn is_news(judged: &Judged, can_fail: bool) -> bool {
 
 fn since_baseline(report: &Report) -> String {
     let Some(gate) = report.gate.as_ref().filter(|gate| gate.baseline) else { return String::new() };
-    let mut text = against_baseline(gate.findings.values(), gate.gone.len() as u64);
+    let language = report.language;
+    let against = against(gate.findings.values(), gate.gone.len() as u64);
+    let mut text = format!("{}\n", said(against, language));
     for gone in gate.gone.iter().take(SHOWN) {
-        let _ = writeln!(text, "gone     {}  {}", gone.rule, visible(&gone.title));
+        let (rule, title) = (gone.rule.as_str(), visible(&gone.title));
+        let _ = writeln!(text, "{}", said(say!("gone     {rule}  {title}", rule, title), language));
     }
     text
 }
 
-/// All findings against the baseline, in numbers.
+/// All findings against the baseline, in numbers, as a line.
 pub(super) fn against_baseline<'j>(judged: impl Iterator<Item = &'j Judged>, gone: u64) -> String {
+    format!("{}\n", against(judged, gone))
+}
+
+fn against<'j>(judged: impl Iterator<Item = &'j Judged>, gone: u64) -> Text {
     let (mut fails, mut news, mut known) = (0_u64, 0_u64, 0_u64);
     for judged in judged {
         match (judged.verdict, judged.seen) {
@@ -212,32 +232,38 @@ pub(super) fn against_baseline<'j>(judged: impl Iterator<Item = &'j Judged>, gon
             _ => news += 1,
         }
     }
-    format!("{fails} failing since the baseline, {news} other new, {known} known, {gone} gone\n")
+    say!("{fails} failing since the baseline, {news} other new, {known} known, {gone} gone", fails, news, known, gone)
 }
 
 fn line(report: &Report, finding: &Finding, colours: bool) -> String {
     let (name, colour) = match finding.severity {
-        Severity::Critical => ("CRITICAL", "\x1b[1;31m"),
-        Severity::Warning => ("WARNING", "\x1b[1;33m"),
-        Severity::Info => ("INFO", "\x1b[1;36m"),
+        Severity::Critical => (words!("CRITICAL"), "\x1b[1;31m"),
+        Severity::Warning => (words!("WARNING"), "\x1b[1;33m"),
+        Severity::Info => (words!("INFO"), "\x1b[1;36m"),
+    };
+    // Two Chinese letters are as wide as four others.
+    let name = match report.language {
+        Language::En => format!("{name:<8}"),
+        Language::Zh => format!("{}    ", Language::Zh.say(name)),
     };
     let mut title = visible(&finding.title).into_owned();
     let judged = report.gate.as_ref().and_then(|gate| gate.of(&finding.id));
     if let Some((why, because)) = judged.and_then(|judged| Some((passed(judged.verdict)?, judged.because.as_deref()?)))
     {
-        let _ = write!(title, " [{why}: {}]", visible(because));
+        let (why, because) = (Text::of(why), visible(because));
+        let _ = write!(title, " {}", said(say!("[{why}: {because}]", why, because), report.language));
     }
     if colours {
-        format!("{colour}{name:<8}\x1b[0m {}  {title}", finding.rule)
+        format!("{colour}{name}\x1b[0m {}  {title}", finding.rule)
     } else {
-        format!("{name:<8} {}  {title}", finding.rule)
+        format!("{name} {}  {title}", finding.rule)
     }
 }
 
 const fn passed(verdict: GateVerdict) -> Option<&'static str> {
     match verdict {
-        GateVerdict::Allowed => Some("allowed"),
-        GateVerdict::Limited => Some("within its threshold"),
+        GateVerdict::Allowed => Some(words!("allowed")),
+        GateVerdict::Limited => Some(words!("within its threshold")),
         GateVerdict::Fails | GateVerdict::Minor | GateVerdict::Known => None,
     }
 }

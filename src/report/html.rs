@@ -8,6 +8,8 @@
 mod chart;
 mod finding;
 mod hosts;
+mod notes;
+mod script;
 mod table;
 mod timeline;
 mod totals;
@@ -18,6 +20,7 @@ pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -32,6 +35,7 @@ use self::totals::Bars;
 use self::verdict::Verdict;
 use super::model::{ChartEntry, Report};
 use super::{text, words};
+use crate::language::Language;
 
 /// Findings that stand open on the page; the ones after them are there, folded up.
 const OPEN_FINDINGS: usize = 12;
@@ -59,8 +63,8 @@ pub fn render(
 ) -> Result<String, askama::Error> {
     let page = Page::new(report, charts, connections).render()?;
     Ok(match text::visible(&page) {
-        std::borrow::Cow::Borrowed(_) => page,
-        std::borrow::Cow::Owned(shown) => shown,
+        Cow::Borrowed(_) => page,
+        Cow::Owned(shown) => shown,
     })
 }
 
@@ -69,7 +73,8 @@ pub fn render(
 #[template(path = "page.html")]
 struct Page<'a> {
     style: &'static str,
-    script: &'static str,
+    script: Cow<'static, str>,
+    language: Language,
     report: &'a Report,
     verdict: Verdict<'a>,
     open: Vec<FindingView<'a>>,
@@ -115,7 +120,8 @@ impl<'a> Page<'a> {
         let folded = open.split_off(open.len().min(OPEN_FINDINGS));
         Self {
             style: include_str!("style.css"),
-            script: include_str!("page.js"),
+            script: script::of(report.language),
+            language: report.language,
             report,
             verdict: Verdict::new(report),
             open,
@@ -131,6 +137,11 @@ impl<'a> Page<'a> {
             limits: table::limits(report),
             inputs: table::inputs(report),
         }
+    }
+
+    /// Words of the page in its language.
+    fn say(&self, english: &'static str) -> &'static str {
+        self.language.say(english)
     }
 
     /// Every table of the page, for the rules that set columns of numbers to the right.

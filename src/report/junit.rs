@@ -15,6 +15,7 @@ use super::text::visible;
 use super::words::{confidence_word, severity_word};
 use super::{Material, Output};
 use crate::diagnosis::{Finding, NotJudged, RULES, Rule, Severity};
+use crate::language::Language;
 
 /// Writes `junit.xml`.
 ///
@@ -131,11 +132,9 @@ fn test_case(writer: &mut Writer<Vec<u8>>, case: &Case<'_>) -> io::Result<()> {
 }
 
 fn told(finding: &Finding) -> String {
-    let exhibits = finding
-        .exhibits
-        .iter()
-        .take(5)
-        .map(|exhibit| format!("  {} {}: {}\n", exhibit.input, super::words::place(exhibit), exhibit.text));
+    let exhibits = finding.exhibits.iter().take(5).map(|exhibit| {
+        format!("  {} {}: {}\n", exhibit.input, super::words::place(exhibit, Language::En), exhibit.text)
+    });
     let text = format!(
         "{} {} ({} confidence): {}\n{}\n{}",
         finding.id,

@@ -8,10 +8,11 @@ use std::fmt::Write;
 use super::model::Report;
 use super::text::{count, counted, markdown, markdown_cell, markdown_code, markdown_rich, metric, moment, number};
 use super::words::{
-    as_count, base_name, confidence_meaning, confidence_word, looked_at, place, severities, severity_word, since,
+    as_count, base_name, confidence_meaning, confidence_word, looked_at, place, said, severities, severity_word, since,
     subject, times,
 };
 use crate::diagnosis::{Exhibit, Finding};
+use crate::language::{Joint, Language, Text, say};
 
 /// Findings that are told in full, as long as there is room.
 const FULL: usize = 5;
@@ -44,59 +45,77 @@ pub fn render(report: &Report) -> String {
         told = told.saturating_add(1);
         section(&mut out, report, finding, told);
     }
-    others(&mut out, report.findings.get(told..).unwrap_or_default());
+    others(&mut out, report.findings.get(told..).unwrap_or_default(), report.language);
     unjudged(&mut out, report);
     let _ = write!(out, "\n{}", markdown(&looked_at(report)));
     limits(&mut out, report);
-    let _ = write!(out, "\n\nMade by {} {}. {}\n", report.tool.name, report.tool.version, times());
+    let (name, version) = (report.tool.name, report.tool.version);
+    let made = say!("Made by {name} {version}.", name, version).then(Text::value(times(report.language)));
+    let _ = write!(out, "\n\n{}\n", said(report.language, made));
     out
 }
 
 fn head(out: &mut String, report: &Report) {
+    let language = report.language;
     match report.findings.first() {
-        None => out.push_str("## lastack: no trouble found\n"),
+        None => {
+            let _ = writeln!(out, "## {}", report.language.say("lastack: no trouble found"));
+        }
         Some(worst) => {
-            let _ = writeln!(out, "## lastack: {}", severities(report));
+            let _ = writeln!(out, "## {}", said(language, say!("lastack: {findings}", findings = severities(report))));
             // A single finding says it in its own heading just below.
             if report.findings.len() == 1 {
                 return;
             }
-            let _ = writeln!(out, "\n**{}: {}**", severity_word(worst.severity), rich(&worst.title, TITLE));
+            let severity = Text::of(severity_word(worst.severity));
+            let line = say!("{severity}: {title}", severity, title = rich(&worst.title, TITLE));
+            let _ = writeln!(out, "\n**{}**", said(language, line));
         }
     }
 }
 
 fn section(out: &mut String, report: &Report, finding: &Finding, place: usize) {
-    let (bad, sure) = (severity_word(finding.severity), finding.confidence);
-    let _ = writeln!(out, "\n### {place}. {} ({})\n", rich(&finding.title, TITLE), markdown(&finding.id));
-    let _ = writeln!(out, "- How bad: {bad}. How sure: {}, {}.", confidence_word(sure), confidence_meaning(sure));
-    let _ = writeln!(out, "- Whom it hits: {}", markdown(&clip(&subject(&finding.subject), SENTENCE)));
-    let _ = writeln!(out, "- Since when: {}", markdown(&since(report, finding)));
+    let language = report.language;
+    let say = |text: Text| said(language, text);
+    let (bad, sure) = (Text::of(severity_word(finding.severity)), finding.confidence);
+    let (title, id) = (rich(&finding.title, TITLE), markdown(&finding.id));
+    let _ = writeln!(out, "\n### {}\n", say(say!("{place}. {title} ({id})", place, title, id)));
+    let (sure, meaning) = (Text::of(confidence_word(sure)), Text::of(confidence_meaning(sure)));
+    let _ = writeln!(out, "- {}", say(say!("How bad: {bad}. How sure: {sure}, {meaning}.", bad, sure, meaning)));
+    let whom = markdown(&clip(&subject(&finding.subject, language), SENTENCE));
+    let _ = writeln!(out, "- {}", say(say!("Whom it hits: {whom}", whom)));
+    let _ = writeln!(out, "- {}", say(say!("Since when: {since}", since = markdown(&since(report, finding)))));
     let numbers = finding.metrics.iter().take(METRICS).map(|(name, value)| {
-        let (_, unit) = metric(name);
+        let unit = language.say(metric(name).1);
         format!("{} {}{}{unit}", markdown(name), number(*value), if unit.is_empty() { "" } else { " " })
     });
-    let numbers = numbers.collect::<Vec<_>>().join(", ");
+    let numbers = Text::joined(Joint::Commas, numbers.map(Text::value));
     if !numbers.is_empty() {
-        let _ = writeln!(out, "- Numbers: {numbers}");
+        let _ = writeln!(out, "- {}", say(say!("Numbers: {numbers}", numbers)));
     }
     let _ = writeln!(out, "\n{}", rich(&finding.summary, PARAGRAPH));
     exhibits(out, report, finding);
     if !finding.ruled_out.is_empty() {
-        out.push_str("\nRuled out:\n\n");
+        let _ = writeln!(out, "\n{}\n", language.say("Ruled out:"));
     }
     for item in finding.ruled_out.iter().take(RULED_OUT) {
-        let _ = writeln!(out, "- {}: {}", rich(&item.cause, TITLE), rich(&item.because, SENTENCE));
+        let (cause, because) = (rich(&item.cause, TITLE), rich(&item.because, SENTENCE));
+        let _ = writeln!(out, "- {}", say(say!("{cause}: {because}", cause, because)));
     }
     if !finding.advice.is_empty() {
-        out.push_str("\nWhat to do:\n\n");
+        let _ = writeln!(out, "\n{}\n", language.say("What to do:"));
     }
     for (index, item) in finding.advice.iter().take(ADVICE).enumerate() {
-        let when = item.when.as_ref().map(|when| format!("{}: ", rich(when, SENTENCE))).unwrap_or_default();
-        let _ = writeln!(out, "{}. {when}{}", index.saturating_add(1), rich(&item.text, SENTENCE));
+        let text = rich(&item.text, SENTENCE);
+        let advice = match &item.when {
+            Some(when) => say!("{when}: {text}", when = rich(when, SENTENCE), text),
+            None => Text::value(text),
+        };
+        let _ = writeln!(out, "{}. {}", index.saturating_add(1), say(advice));
     }
     if !finding.display_filter.is_empty() {
-        let _ = writeln!(out, "\nWireshark: {}", markdown_code(&finding.display_filter));
+        let filter = markdown_code(&finding.display_filter);
+        let _ = writeln!(out, "\n{}", say(say!("Wireshark: {filter}", filter)));
     }
 }
 
@@ -104,15 +123,18 @@ fn exhibits(out: &mut String, report: &Report, finding: &Finding) {
     if finding.exhibits.is_empty() {
         return;
     }
-    out.push_str("\n| input | where | time | what it shows |\n|---|---|---|---|\n");
+    let language = report.language;
+    let heads = [language.say("input"), language.say("where"), language.say("time"), language.say("what it shows")];
+    let _ = writeln!(out, "\n| {} |\n|---|---|---|---|", heads.join(" | "));
     for exhibit in finding.exhibits.iter().take(EXHIBITS) {
         let time = exhibit.time.map(moment).unwrap_or_default();
         let shown = markdown_cell(&clip(&exhibit.text, SENTENCE));
-        let _ = writeln!(out, "| {} | {} | {time} | {shown} |", input(report, exhibit), place(exhibit));
+        let (input, place) = (input(report, exhibit), place(exhibit, language));
+        let _ = writeln!(out, "| {input} | {place} | {time} | {shown} |");
     }
     let listed = as_count(finding.exhibits.len().min(EXHIBITS));
     if let left @ 1.. = finding.exhibits_total.saturating_sub(listed) {
-        let _ = writeln!(out, "\n{} more show the same.", count(left));
+        let _ = writeln!(out, "\n{}", said(language, say!("{left} more show the same.", left = count(left))));
     }
 }
 
@@ -122,18 +144,19 @@ fn input(report: &Report, exhibit: &Exhibit) -> String {
 }
 
 /// Findings that have no section of their own.
-fn others(out: &mut String, others: &[Finding]) {
+fn others(out: &mut String, others: &[Finding], language: Language) {
     if others.is_empty() {
         return;
     }
-    out.push_str("\n### Further findings\n\n");
+    let _ = writeln!(out, "\n### {}\n", language.say("Further findings"));
     for finding in others.iter().take(NAMED) {
-        let (bad, title) = (severity_word(finding.severity), rich(&finding.title, TITLE));
-        let _ =
-            writeln!(out, "- {bad}, {} sure: {title} ({})", confidence_word(finding.confidence), markdown(&finding.id));
+        let (bad, sure) = (Text::of(severity_word(finding.severity)), Text::of(confidence_word(finding.confidence)));
+        let (title, id) = (rich(&finding.title, TITLE), markdown(&finding.id));
+        let _ = writeln!(out, "- {}", said(language, say!("{bad}, {sure} sure: {title} ({id})", bad, sure, title, id)));
     }
     if let left @ 1.. = as_count(others.len().saturating_sub(NAMED)) {
-        let _ = writeln!(out, "- and {} in the report", counted(left, "more finding"));
+        let left = counted(left, "more finding", language);
+        let _ = writeln!(out, "- {}", said(language, say!("and {left} in the report", left)));
     }
 }
 
@@ -141,13 +164,17 @@ fn unjudged(out: &mut String, report: &Report) {
     if report.not_judged.is_empty() {
         return;
     }
-    out.push_str("\n### Not judged\n\n");
+    let language = report.language;
+    let _ = writeln!(out, "\n### {}\n", language.say("Not judged"));
     for item in report.not_judged.iter().take(NOT_JUDGED) {
         let (because, next) = (rich(&item.because, SENTENCE), rich(&item.record_next, SENTENCE));
-        let _ = writeln!(out, "- {}: {because}. Record next: {next}", markdown(item.rule));
+        let rule = markdown(item.rule);
+        let line = say!("{rule}: {because}. Record next: {next}", rule, because, next);
+        let _ = writeln!(out, "- {}", said(language, line));
     }
     if let left @ 1.. = as_count(report.not_judged.len().saturating_sub(NOT_JUDGED)) {
-        let _ = writeln!(out, "- and {} in the report", counted(left, "more question"));
+        let left = counted(left, "more question", language);
+        let _ = writeln!(out, "- {}", said(language, say!("and {left} in the report", left)));
     }
 }
 
@@ -158,11 +185,15 @@ fn limits(out: &mut String, report: &Report) {
         captures().flat_map(|capture| &capture.skipped).fold(0, |sum: u64, one| sum.saturating_add(one.count));
     let twice = captures().fold(0, |sum: u64, capture| sum.saturating_add(capture.duplicates));
     let cut = as_count(captures().filter(|capture| capture.truncated.is_some()).count());
-    let parts = [(skipped, "frame", "passed over"), (twice, "packet", "seen twice"), (cut, "capture", "cut off")];
-    let said = parts.iter().filter(|(number, ..)| *number > 0);
-    let said: Vec<String> = said.map(|(number, thing, what)| format!("{} {what}", counted(*number, thing))).collect();
-    if !said.is_empty() {
-        let _ = write!(out, " Limits: {}.", said.join(", "));
+    let language = report.language;
+    let parts = [
+        (skipped > 0).then(|| say!("{frames} passed over", frames = counted(skipped, "frame", language))),
+        (twice > 0).then(|| say!("{packets} seen twice", packets = counted(twice, "packet", language))),
+        (cut > 0).then(|| say!("{captures} cut off", captures = counted(cut, "capture", language))),
+    ];
+    let limits = Text::joined(Joint::Commas, parts.into_iter().flatten());
+    if !limits.is_empty() {
+        let _ = write!(out, " {}", said(language, say!("Limits: {limits}.", limits)));
     }
 }
 

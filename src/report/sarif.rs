@@ -118,7 +118,7 @@ fn location(report: &Report, exhibit: &Exhibit) -> Option<Value> {
     }
     let mut location = json!({"physicalLocation": physical, "message": {"text": exhibit.text}});
     if let (Some(_), Some(location)) = (exhibit.frame, location.as_object_mut()) {
-        let name = place(exhibit);
+        let name = place(exhibit, Language::En);
         location.insert("logicalLocations".to_owned(), json!([{"name": name, "kind": "packet"}]));
     }
     Some(location)

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::zone;
+use crate::language::{Language, words};
 use crate::time::{Span, Time};
 
 /// Control characters, bidi controls and other characters without a picture, written out: `‹U+202E›`.
@@ -201,10 +202,13 @@ fn grouped(digits: &str) -> String {
     text
 }
 
-/// `1 packet`, `2,000 packets`.
+/// `1 packet`, `2,000 packets`, and the same in other languages, whose catalogue holds it as `{count} packet`.
 #[must_use]
-pub fn counted(number: u64, thing: &str) -> String {
-    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+pub fn counted(number: u64, thing: &'static str, language: Language) -> String {
+    match language.translation(&format!("{{count}} {thing}")) {
+        Some(template) => template.replace("{count}", &count(number)),
+        None => format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" }),
+    }
 }
 
 /// A measured value with at most three decimals; a dash where it is no number.
@@ -228,12 +232,12 @@ pub fn number(value: f64) -> String {
 #[must_use]
 pub fn metric(name: &str) -> (String, &'static str) {
     const UNITS: [(&str, &str); 7] = [
-        ("_per_s", "per s"),
+        ("_per_s", words!("per s")),
         ("_s", "s"),
         ("_ms", "ms"),
         ("_us", "µs"),
         ("_hz", "Hz"),
-        ("_bytes", "bytes"),
+        ("_bytes", words!("bytes")),
         ("_percent", "%"),
     ];
     let found = UNITS.iter().find_map(|(end, unit)| name.strip_suffix(end).map(|stem| (stem, *unit)));
@@ -335,8 +339,9 @@ mod tests {
     fn numbers_have_no_needless_digits() {
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(counted(1, "packet"), "1 packet");
-        assert_eq!(counted(2000, "packet"), "2,000 packets");
+        assert_eq!(counted(1, "packet", Language::En), "1 packet");
+        assert_eq!(counted(2000, "packet", Language::En), "2,000 packets");
+        assert_eq!(counted(2000, "packet", Language::Zh), "2,000 个报文");
         assert_eq!(number(231.0), "231");
         assert_eq!(number(-1234.5), "-1,234.5");
         assert_eq!(number(0.1239), "0.124");

@@ -1,6 +1,7 @@
 //! What every format says about a report in the same words: how bad, how sure, whom, since when, what was looked at.
 
 use crate::diagnosis::{Confidence, Exhibit, Finding, Severity, Subject};
+use crate::language::{Joint, Language, Text, say, words};
 use crate::time::Time;
 
 use super::model::Report;
@@ -10,36 +11,44 @@ use super::zone;
 /// `2 findings: 1 critical, 1 warning`.
 pub(super) fn severities(report: &Report) -> String {
     let of = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
-    let parts: Vec<String> = [Severity::Critical, Severity::Warning, Severity::Info]
-        .into_iter()
-        .filter(|severity| of(*severity) > 0)
-        .map(|severity| format!("{} {}", of(severity), severity_word(severity)))
-        .collect();
-    format!("{}: {}", counted(as_count(report.findings.len()), "finding"), parts.join(", "))
+    let parts =
+        [Severity::Critical, Severity::Warning, Severity::Info].into_iter().filter(|severity| of(*severity) > 0).map(
+            |severity| say!("{number} {severity}", number = of(severity), severity = Text::of(severity_word(severity))),
+        );
+    let findings = counted(as_count(report.findings.len()), "finding", report.language);
+    let parts = Text::joined(Joint::Commas, parts);
+    said(report.language, say!("{findings}: {parts}", findings, parts))
 }
 
 /// What was read, in one sentence.
 pub(super) fn looked_at(report: &Report) -> String {
+    let language = report.language;
     let of = |kind| as_count(report.inputs.iter().filter(|input| input.kind == kind).count());
     let totals = &report.totals;
-    let mut text =
-        format!("Looked at {} and {}", counted(of("capture"), "capture"), counted(of("snapshot"), "snapshot"));
-    text.push_str(&format!(
-        ": {}, {}, {}, {} to open.",
-        counted(totals.packets, "packet"),
-        counted(totals.segments, "TCP segment"),
-        counted(totals.connections, "connection"),
-        counted(totals.attempts, "attempt")
-    ));
+    let mut text = say!(
+        "Looked at {captures} and {snapshots}: {packets}, {segments}, {connections}, {attempts} to open.",
+        captures = counted(of("capture"), "capture", language),
+        snapshots = counted(of("snapshot"), "snapshot", language),
+        packets = counted(totals.packets, "packet", language),
+        segments = counted(totals.segments, "TCP segment", language),
+        connections = counted(totals.connections, "connection", language),
+        attempts = counted(totals.attempts, "attempt", language),
+    );
     if let Some((first, last)) = covered(report) {
-        text.push_str(&format!(
-            " Captured from {} to {} ({}).",
-            moment(first),
-            moment(last),
-            duration(last.since(first))
+        let length = duration(last.since(first));
+        text.add(say!(
+            "Captured from {first} to {last} ({length}).",
+            first = moment(first),
+            last = moment(last),
+            length
         ));
     }
-    text
+    said(language, text)
+}
+
+/// The words of a text in a language.
+pub(super) fn said(language: Language, text: Text) -> String {
+    text.spoken(language).to_string()
 }
 
 /// The first and the last packet of all points.
@@ -51,67 +60,74 @@ pub(super) fn covered(report: &Report) -> Option<(Time, Time)> {
 
 /// When a finding was seen, against the capture's own beginning and end: what began with it may be older.
 pub(super) fn since(report: &Report, finding: &Finding) -> String {
+    let language = report.language;
     let (first, last) = match (finding.first_time, finding.last_time) {
         (Some(first), Some(last)) => (first, last),
         (Some(only), None) | (None, Some(only)) => (only, only),
-        (None, None) => return "Not told by what was recorded".to_owned(),
+        (None, None) => return language.say("Not told by what was recorded").to_owned(),
     };
     let point = report.points.iter().find(|point| Some(&point.id) == finding.point.as_ref());
-    let mut text = moment(first);
-    if let Some(begin) = point.and_then(|point| point.first_packet) {
-        text.push_str(&format!(" ({} into the capture)", duration(first.since(begin))));
+    let begin = point.and_then(|point| point.first_packet).map(|begin| duration(first.since(begin)));
+    let begun = match begin {
+        Some(into) => say!("{first} ({into} into the capture)", first = moment(first), into),
+        None => Text::value(moment(first)),
+    };
+    if last <= first {
+        return said(language, begun);
     }
-    if last > first {
-        text.push_str(&format!(", last seen {}, {} later", moment(last), duration(last.since(first))));
-        if let Some(end) = point.and_then(|point| point.last_packet) {
-            text.push_str(&format!(" ({} before the capture ended)", duration(end.since(last))));
+    let (at, later) = (moment(last), duration(last.since(first)));
+    let left = point.and_then(|point| point.last_packet).map(|end| duration(end.since(last)));
+    let whole = match left {
+        Some(left) => {
+            say!("{begun}, last seen {at}, {later} later ({left} before the capture ended)", begun, at, later, left)
         }
-    }
-    text
+        None => say!("{begun}, last seen {at}, {later} later", begun, at, later),
+    };
+    said(language, whole)
 }
 
 /// Which zone the times are in.
-pub(super) fn times() -> &'static str {
+pub(super) fn times(language: Language) -> &'static str {
     if zone::is_utc() {
-        "All times are UTC."
+        language.say("All times are UTC.")
     } else {
-        "Times name their offset from UTC; report.json and the CSV tables have UTC."
+        language.say("Times name their offset from UTC; report.json and the CSV tables have UTC.")
     }
 }
 
 /// The severity in a word.
 pub(super) const fn severity_word(severity: Severity) -> &'static str {
     match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
+        Severity::Critical => words!("critical"),
+        Severity::Warning => words!("warning"),
+        Severity::Info => words!("info"),
     }
 }
 
 /// What the severity means for people.
 pub(super) const fn severity_meaning(severity: Severity) -> &'static str {
     match severity {
-        Severity::Critical => "connections fail or are lost",
-        Severity::Warning => "something is wrong or soon will be; users may not feel it yet",
-        Severity::Info => "good to know; nothing is broken by it",
+        Severity::Critical => words!("connections fail or are lost"),
+        Severity::Warning => words!("something is wrong or soon will be; users may not feel it yet"),
+        Severity::Info => words!("good to know; nothing is broken by it"),
     }
 }
 
 /// The confidence in a word.
 pub(super) const fn confidence_word(confidence: Confidence) -> &'static str {
     match confidence {
-        Confidence::High => "high",
-        Confidence::Medium => "medium",
-        Confidence::Low => "low",
+        Confidence::High => words!("high"),
+        Confidence::Medium => words!("medium"),
+        Confidence::Low => words!("low"),
     }
 }
 
 /// What the confidence means.
 pub(super) const fn confidence_meaning(confidence: Confidence) -> &'static str {
     match confidence {
-        Confidence::High => "nothing contradicts, and the alternatives are ruled out",
-        Confidence::Medium => "the likely cause; something that would settle it is missing",
-        Confidence::Low => "consistent with what is seen; other causes are, too",
+        Confidence::High => words!("nothing contradicts, and the alternatives are ruled out"),
+        Confidence::Medium => words!("the likely cause; something that would settle it is missing"),
+        Confidence::Low => words!("consistent with what is seen; other causes are, too"),
     }
 }
 
@@ -121,27 +137,28 @@ pub(super) fn as_count(length: usize) -> u64 {
 }
 
 /// Whom a finding is about, in words: `203.0.113.9 → 192.0.2.80:443`.
-pub(super) fn subject(subject: &Subject) -> String {
+pub(super) fn subject(subject: &Subject, language: Language) -> String {
     let server = match (subject.server_ip, subject.server_port) {
         (Some(ip), Some(port)) => Some(std::net::SocketAddr::new(ip, port).to_string()),
         (Some(ip), None) => Some(ip.to_string()),
-        (None, Some(port)) => Some(format!("port {port}")),
+        (None, Some(port)) => Some(said(language, say!("port {port}", port))),
         (None, None) => None,
     };
     let ends: Vec<String> = subject.client_ip.map(|ip| ip.to_string()).into_iter().chain(server).collect();
+    let ends = ends.join(" → ");
     match (ends.is_empty(), &subject.host) {
-        (true, None) => "the whole capture".to_owned(),
-        (true, Some(host)) => format!("host {host}"),
-        (false, None) => ends.join(" → "),
-        (false, Some(host)) => format!("{} (host {host})", ends.join(" → ")),
+        (true, None) => language.say("the whole capture").to_owned(),
+        (true, Some(host)) => said(language, say!("host {host}", host)),
+        (false, None) => ends,
+        (false, Some(host)) => said(language, say!("{ends} (host {host})", ends, host)),
     }
 }
 
 /// `frame 12` or `line 3`, as Wireshark and editors count.
-pub(super) fn place(exhibit: &Exhibit) -> String {
+pub(super) fn place(exhibit: &Exhibit, language: Language) -> String {
     match (exhibit.frame, exhibit.line) {
-        (Some(frame), _) => format!("frame {frame}"),
-        (None, Some(line)) => format!("line {line}"),
+        (Some(frame), _) => said(language, say!("frame {frame}", frame)),
+        (None, Some(line)) => said(language, say!("line {line}", line)),
         (None, None) => String::new(),
     }
 }
@@ -158,10 +175,13 @@ mod tests {
     #[test]
     fn a_subject_names_both_ends() {
         let mut whom = Subject { server_ip: "2001:db8::1".parse().ok(), server_port: Some(80), ..Subject::default() };
-        assert_eq!(subject(&whom), "[2001:db8::1]:80");
+        assert_eq!(subject(&whom, Language::En), "[2001:db8::1]:80");
         whom.client_ip = "203.0.113.9".parse().ok();
-        assert_eq!(subject(&whom), "203.0.113.9 → [2001:db8::1]:80");
-        assert_eq!(subject(&Subject { host: Some("web1".to_owned()), ..Subject::default() }), "host web1");
-        assert_eq!(subject(&Subject::default()), "the whole capture");
+        assert_eq!(subject(&whom, Language::En), "203.0.113.9 → [2001:db8::1]:80");
+        assert_eq!(
+            subject(&Subject { host: Some("web1".to_owned()), ..Subject::default() }, Language::En),
+            "host web1"
+        );
+        assert_eq!(subject(&Subject::default(), Language::En), "the whole capture");
     }
 }

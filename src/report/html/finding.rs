@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use super::chart::Chart;
+use super::notes;
 use super::table::{Column, DataTable};
 use super::verdict::whom;
 use crate::diagnosis::{Cell, Exhibit, Finding, Table};
+use crate::language::Language;
 use crate::report::model::{Input, Report};
 use crate::report::text::{count, metric, moment, number, shell};
 use crate::report::words::{as_count, base_name, place, since};
@@ -115,13 +117,15 @@ impl<'a> FindingView<'a> {
         let tables = finding.tables.iter().enumerate();
         Self {
             anchor: anchor(&finding.id),
-            whom: whom(finding),
+            whom: whom(finding, report.language),
             since: since(report, finding),
-            metrics: finding.metrics.iter().map(|(name, value)| Metric::new(name, *value)).collect(),
+            metrics: finding.metrics.iter().map(|(name, value)| Metric::new(name, *value, report.language)).collect(),
             charts,
             ladders,
             left_out,
-            tables: tables.map(|(nth, table)| small_table(table, format!("f{index}t{nth}"), extent.rows())).collect(),
+            tables: tables
+                .map(|(nth, table)| small_table(table, format!("f{index}t{nth}"), extent.rows(), report.language))
+                .collect(),
             exhibits,
             more_exhibits,
             unlisted: finding.exhibits_total.saturating_sub(as_count(finding.exhibits.len())),
@@ -133,8 +137,11 @@ impl<'a> FindingView<'a> {
 }
 
 impl Metric {
-    pub fn new(name: &'static str, value: f64) -> Self {
+    pub fn new(name: &'static str, value: f64, language: Language) -> Self {
         let (label, unit) = metric(name);
+        // Names of metrics are keys; only English makes words of them.
+        let label = if language == Language::En { label } else { name.to_owned() };
+        let unit = language.say(unit);
         Self { name, label, value: number(value), unit }
     }
 }
@@ -145,7 +152,7 @@ impl<'a> Row<'a> {
         Self {
             exhibit,
             input: input.map_or("", |input| base_name(&input.name)),
-            place: place(exhibit),
+            place: place(exhibit, report.language),
             time: exhibit.time.map(moment).unwrap_or_default(),
         }
     }
@@ -156,12 +163,12 @@ pub(super) fn anchor(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect()
 }
 
-fn small_table(table: &Table, id: String, most: usize) -> DataTable<'_> {
+fn small_table(table: &Table, id: String, most: usize, language: Language) -> DataTable<'_> {
     let rows = table.rows.iter().take(most).map(|row| row.iter().map(cell).collect());
     let columns = table.columns.iter().map(|name| Column::new(name)).collect();
     let mut shown = DataTable::with_columns(id.into(), &table.title, columns, rows.collect());
     if let left @ 1.. = table.rows.len().saturating_sub(most) {
-        shown.note = format!("{} more rows are in report.json.", count(as_count(left)));
+        shown.note = notes::more_rows(as_count(left), language);
     }
     shown
 }

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::notes;
 use super::table::{Column, DataTable};
+use crate::language::{Joint, Language, Text, say};
 use crate::report::model::Report;
-use crate::report::text::{count, number};
-use crate::report::words::as_count;
+use crate::report::text::{count, counted, number};
+use crate::report::words::{as_count, said};
 
 /// Hosts that have a part of their own; `report.json` has all.
 const HOSTS: usize = 20;
@@ -26,7 +28,7 @@ pub(super) struct HostPart<'a> {
 /// The parts of all hosts that have tables.
 pub(super) fn parts(report: &Report) -> Vec<HostPart<'_>> {
     let with_tables = report.hosts.iter().enumerate().filter(|(_, host)| host.get("tables").is_some());
-    with_tables.take(HOSTS).map(|(nth, host)| part(nth, host)).collect()
+    with_tables.take(HOSTS).map(|(nth, host)| part(nth, host, report.language)).collect()
 }
 
 /// The `id` of the part of the host at that place, where it has one.
@@ -39,7 +41,7 @@ fn named(place: usize) -> String {
     format!("host-{place}")
 }
 
-fn part(nth: usize, host: &Value) -> HostPart<'_> {
+fn part(nth: usize, host: &Value, language: Language) -> HostPart<'_> {
     let text = |key: &str| host.get(key).and_then(Value::as_str);
     let length = |key: &str| host.get(key).and_then(Value::as_array).map_or(0, Vec::len);
     let addresses: Vec<&str> = host
@@ -50,27 +52,23 @@ fn part(nth: usize, host: &Value) -> HostPart<'_> {
         .filter_map(Value::as_str)
         .take(6)
         .collect();
-    let mut line =
-        text("kernel").map_or_else(|| "Its kernel is not told".to_owned(), |kernel| format!("Linux {kernel}"));
-    if !addresses.is_empty() {
-        line.push_str(&format!("; {}", addresses.join(", ")));
-    }
-    line.push_str(&format!("; {} of {}.", plural(length("moments"), "moment"), plural(length("inputs"), "file")));
-    let joined = text("joined").map_or_else(String::new, |joined| format!(" {joined}"));
+    let system = text("kernel").map_or_else(|| say!("Its kernel is not told"), |kernel| say!("Linux {kernel}", kernel));
+    let addresses = Text::joined(Joint::Commas, addresses.into_iter().map(Text::value));
+    let moments = counted(as_count(length("moments")), "moment", language);
+    let files = counted(as_count(length("inputs")), "file", language);
+    let asked = say!("{moments} of {files}", moments, files);
+    let line = say!("{parts}.", parts = Text::joined(Joint::Semicolons, [system, addresses, asked]));
+    let line = said(language, line.then(Text::value(text("joined").unwrap_or_default())));
     let tables = host.get("tables").and_then(Value::as_array).into_iter().flatten().enumerate();
     HostPart {
         anchor: named(nth),
-        name: Cow::Borrowed(text("name").unwrap_or("host")),
-        line: line + &joined,
-        tables: tables.filter_map(|(place, value)| table(value, format!("h{nth}t{place}"))).collect(),
+        name: Cow::Borrowed(text("name").unwrap_or_else(|| language.say("host"))),
+        line,
+        tables: tables.filter_map(|(place, value)| table(value, format!("h{nth}t{place}"), language)).collect(),
     }
 }
 
-fn plural(count: usize, word: &str) -> String {
-    crate::report::text::counted(as_count(count), word)
-}
-
-fn table(value: &Value, id: String) -> Option<DataTable<'_>> {
+fn table(value: &Value, id: String, language: Language) -> Option<DataTable<'_>> {
     let title = value.get("title")?.as_str()?;
     let columns = value.get("columns")?.as_array()?.iter().filter_map(Value::as_str).map(Column::new).collect();
     let rows = value.get("rows")?.as_array()?;
@@ -78,7 +76,7 @@ fn table(value: &Value, id: String) -> Option<DataTable<'_>> {
     let shown = shown.map(|row| row.iter().map(cell).collect()).collect();
     let mut table = DataTable::with_columns(id.into(), title, columns, shown);
     if let left @ 1.. = rows.len().saturating_sub(ROWS) {
-        table.note = format!("{} more rows are in report.json.", count(as_count(left)));
+        table.note = notes::more_rows(as_count(left), language);
     }
     Some(table)
 }

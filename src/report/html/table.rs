@@ -4,9 +4,11 @@
 
 use std::borrow::Cow;
 
+use super::notes;
+use crate::language::{Joint, Language, Text, say, words};
 use crate::report::model::{Input, Report};
 use crate::report::text::{count, counted, duration, moment};
-use crate::report::words::{as_count, base_name};
+use crate::report::words::{as_count, base_name, said};
 use crate::report::zone;
 
 /// The most rows of the connection table that a page shows; `connections.csv` has all.
@@ -84,8 +86,16 @@ impl<'a> Column<'a> {
 }
 
 impl<'a> DataTable<'a> {
-    pub fn new(id: &'a str, title: &'a str, columns: &[&'a str], rows: Vec<Vec<Cow<'a, str>>>) -> Self {
-        Self::with_columns(Cow::Borrowed(id), title, columns.iter().map(|name| Column::new(name)).collect(), rows)
+    /// A table of the page's own: its title and its columns are words of the catalogue.
+    pub fn new(
+        id: &'a str,
+        title: &'static str,
+        columns: &[&'static str],
+        rows: Vec<Vec<Cow<'a, str>>>,
+        language: Language,
+    ) -> Self {
+        let columns = columns.iter().map(|name| Column::new(language.say(name))).collect();
+        Self::with_columns(Cow::Borrowed(id), language.say(title), columns, rows)
     }
 
     pub fn with_columns(
@@ -124,12 +134,12 @@ impl<'a> DataTable<'a> {
     }
 
     /// `12 rows`.
-    pub fn size(&self) -> String {
-        counted(as_count(self.rows.len()), "row")
+    pub fn size(&self, language: Language) -> String {
+        counted(as_count(self.rows.len()), "row", language)
     }
 
     /// Leaves out columns without a word in them and says which.
-    fn without_empty_columns(mut self) -> Self {
+    fn without_empty_columns(mut self, language: Language) -> Self {
         let empty = |index: usize| self.rows.iter().all(|row| row.get(index).is_none_or(|cell| cell.is_empty()));
         let keep: Vec<bool> = (0..self.columns.len()).map(|index| self.rows.is_empty() || !empty(index)).collect();
         if keep.iter().all(|keep| *keep) {
@@ -137,8 +147,9 @@ impl<'a> DataTable<'a> {
         }
         let is_kept = |index: usize| keep.get(index).copied().unwrap_or(true);
         let gone = self.columns.iter().enumerate().filter(|(index, _)| !is_kept(*index));
-        let gone: Vec<String> = gone.map(|(_, column)| column.name.to_string()).collect();
-        self.note = format!("{} Columns without any value are left out: {}.", self.note, gone.join(", "));
+        let gone = Text::joined(Joint::Commas, gone.map(|(_, column)| Text::value(column.name.to_string())));
+        let left_out = said(language, say!("Columns without any value are left out: {gone}.", gone));
+        self.note = format!("{} {left_out}", self.note);
         retain_by_index(&mut self.columns, is_kept);
         for row in &mut self.rows {
             retain_by_index(row, is_kept);
@@ -162,13 +173,13 @@ fn is_number(cell: &str) -> bool {
 
 /// The tables of what was seen: those without rows are left out.
 pub(super) fn all<'a>(report: &'a Report, connections: &'a ConnectionTable) -> Vec<DataTable<'a>> {
-    let mut tables = vec![self::connections(connections), clients(report), services(report)];
+    let mut tables = vec![self::connections(connections, report.language), clients(report), services(report)];
     tables.extend([states(report), populations(report), pings(report), hosts(report)]);
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
 
-fn connections(table: &ConnectionTable) -> DataTable<'_> {
+fn connections(table: &ConnectionTable, language: Language) -> DataTable<'_> {
     let mut bytes = 0_usize;
     let rows: Vec<Vec<Cow<'_, str>>> = table
         .rows
@@ -183,11 +194,11 @@ fn connections(table: &ConnectionTable) -> DataTable<'_> {
         .collect();
     let left = table.total.saturating_sub(as_count(rows.len()));
     let columns = table.columns.iter().map(|name| Column::new(name)).collect();
-    let mut shown = DataTable::with_columns(Cow::Borrowed("connections"), "Connections", columns, rows);
+    let mut shown = DataTable::with_columns(Cow::Borrowed("connections"), language.say("Connections"), columns, rows);
     if left > 0 {
-        shown.note = format!("The first {} are shown; {} more are in connections.csv.", shown.size(), count(left));
+        shown.note = notes::first_rows(shown.size(language), left, language);
     }
-    shown.without_empty_columns()
+    shown.without_empty_columns(language)
 }
 
 /// A time of the connection table as the page writes times; any other cell as it is.
@@ -204,8 +215,8 @@ fn clients(report: &Report) -> DataTable<'_> {
         let numbers = [client.attempts, client.attempts_unanswered, client.refused, client.opened, client.clocks];
         row(client.ip.to_string(), &numbers)
     });
-    let columns = ["Address", "Attempts", "Unanswered", "Refused", "Opened", "Clocks behind it"];
-    DataTable::new("clients", "Clients", &columns, rows.collect())
+    let columns = words!("Address", "Attempts", "Unanswered", "Refused", "Opened", "Clocks behind it");
+    DataTable::new("clients", words!("Clients"), &columns, rows.collect(), report.language)
 }
 
 fn services(report: &Report) -> DataTable<'_> {
@@ -222,7 +233,7 @@ fn services(report: &Report) -> DataTable<'_> {
         ];
         row(std::net::SocketAddr::new(service.ip, service.port).to_string(), &numbers)
     });
-    let columns = [
+    let columns = words!(
         "Server socket",
         "Clients",
         "Connections",
@@ -232,8 +243,8 @@ fn services(report: &Report) -> DataTable<'_> {
         "Client closed first",
         "Server closed first",
         "Ended by RST",
-    ];
-    DataTable::new("services", "Services", &columns, rows.collect())
+    );
+    DataTable::new("services", words!("Services"), &columns, rows.collect(), report.language)
 }
 
 /// How long the states of a close last, a row a service and state.
@@ -247,8 +258,8 @@ fn states(report: &Report) -> DataTable<'_> {
             rows.push(cells.map(Cow::Owned).collect());
         }
     }
-    let columns = ["Server socket", "State", "Closes", "Median, ms", "95 of 100, ms", "Longest, ms"];
-    DataTable::new("states", "How long the states of a close last", &columns, rows)
+    let columns = words!("Server socket", "State", "Closes", "Median, ms", "95 of 100, ms", "Longest, ms");
+    DataTable::new("states", words!("How long the states of a close last"), &columns, rows, report.language)
 }
 
 /// How many TIME-WAITs each host held.
@@ -265,17 +276,20 @@ fn populations(report: &Report) -> DataTable<'_> {
         ];
         cells.map(Cow::Owned).to_vec()
     });
-    let columns = ["Host", "Point", "Closes that left TIME-WAIT", "Most at once", "At", "Limit reached"];
-    DataTable::new("populations", "TIME-WAITs by host", &columns, rows.collect())
+    let columns = words!("Host", "Point", "Closes that left TIME-WAIT", "Most at once", "At", "Limit reached");
+    DataTable::new("populations", words!("TIME-WAITs by host"), &columns, rows.collect(), report.language)
 }
 
 /// What pings look like.
 fn pings(report: &Report) -> DataTable<'_> {
     let rows = report.pings.iter().map(|ping| {
         let looks = match (ping.looks.as_slice(), ping.stalls) {
-            ([], 0) => "even".to_owned(),
+            ([], 0) => report.language.say("even").to_owned(),
             ([], _) => String::new(),
-            (looks, _) => looks.join("; "),
+            (looks, _) => {
+                let looks = looks.iter().map(Text::value);
+                said(report.language, Text::joined(Joint::Semicolons, looks))
+            }
         };
         let cells = [
             ping.seen_in.clone(),
@@ -290,9 +304,18 @@ fn pings(report: &Report) -> DataTable<'_> {
         ];
         cells.map(Cow::Owned).to_vec()
     });
-    let columns =
-        ["Seen in", "From", "To", "Sent", "Answered", "Usual, ms", "Longest, ms", "Stalls", "What else they look like"];
-    DataTable::new("pings", "Pings", &columns, rows.collect())
+    let columns = words!(
+        "Seen in",
+        "From",
+        "To",
+        "Sent",
+        "Answered",
+        "Usual, ms",
+        "Longest, ms",
+        "Stalls",
+        "What else they look like"
+    );
+    DataTable::new("pings", words!("Pings"), &columns, rows.collect(), report.language)
 }
 
 fn row<'a>(first: String, numbers: &[u64]) -> Vec<Cow<'a, str>> {
@@ -306,7 +329,8 @@ fn hosts(report: &Report) -> DataTable<'_> {
     let shown = |host: &serde_json::Value| host.get("tables").is_some();
     for (index, host) in report.hosts.iter().enumerate().filter(|(_, host)| !shown(host)) {
         let name = ["name", "hostname", "host", "id"].iter().find_map(|key| host.get(key)?.as_str());
-        let name = name.map_or_else(|| format!("host {}", index.saturating_add(1)), str::to_owned);
+        let name = name
+            .map_or_else(|| said(report.language, say!("host {host}", host = index.saturating_add(1))), str::to_owned);
         let mut facts = Vec::new();
         flatten(host, String::new(), &mut facts);
         total = total.saturating_add(facts.len());
@@ -315,9 +339,10 @@ fn hosts(report: &Report) -> DataTable<'_> {
             facts.into_iter().take(room).map(|(fact, value)| vec![name.clone().into(), fact.into(), value.into()]),
         );
     }
-    let mut table = DataTable::new("host-facts", "Facts of hosts", &["Host", "Fact", "Value"], rows);
+    let mut table =
+        DataTable::new("host-facts", words!("Facts of hosts"), &words!("Host", "Fact", "Value"), rows, report.language);
     if let left @ 1.. = total.saturating_sub(table.rows.len()) {
-        table.note = format!("{} more facts are in report.json.", count(as_count(left)));
+        table.note = notes::more_facts(as_count(left), report.language);
     }
     table
 }
@@ -343,7 +368,7 @@ pub(super) fn inputs(report: &Report) -> DataTable<'_> {
         vec![
             Cow::Borrowed(input.id.as_str()),
             Cow::Borrowed(input.name.as_str()),
-            Cow::Owned(kind(input)),
+            Cow::Owned(kind(input, report.language)),
             Cow::Owned(count(input.bytes)),
             Cow::Borrowed(capture.map_or("", |capture| capture.point.as_str())),
             Cow::Owned(capture.map(|capture| count(capture.packets)).unwrap_or_default()),
@@ -354,7 +379,7 @@ pub(super) fn inputs(report: &Report) -> DataTable<'_> {
             Cow::Borrowed(input.digest.as_deref().unwrap_or("")),
         ]
     });
-    let columns = [
+    let columns = words!(
         "Input",
         "Name",
         "Kind",
@@ -366,17 +391,21 @@ pub(super) fn inputs(report: &Report) -> DataTable<'_> {
         "Covers",
         "Link types",
         "Digest",
-    ];
-    let mut table = DataTable::new("inputs", "Inputs", &columns, rows.collect()).without_empty_columns();
+    );
+    let mut table = DataTable::new("inputs", words!("Inputs"), &columns, rows.collect(), report.language)
+        .without_empty_columns(report.language);
     table.note = String::new();
     table
 }
 
-fn kind(input: &Input) -> String {
-    match &input.format {
-        Some(format) => format!("{}, {format}", input.kind),
-        None => input.kind.to_owned(),
-    }
+fn kind(input: &Input, language: Language) -> String {
+    let kind = match input.kind {
+        "capture" => say!("capture"),
+        "snapshot" => say!("snapshot"),
+        "other" => say!("other"),
+        kind => Text::value(kind),
+    };
+    said(language, Text::joined(Joint::Commas, [kind, Text::value(input.format.clone().unwrap_or_default())]))
 }
 
 /// What the captures themselves hide: frames passed over, seen twice, or missing at the end.
@@ -385,18 +414,20 @@ pub(super) fn limits(report: &Report) -> DataTable<'_> {
     for input in &report.inputs {
         let Some(capture) = &input.capture else { continue };
         for skipped in &capture.skipped {
-            let what = format!("passed over: {}", skipped.reason);
+            let what = said(report.language, say!("passed over: {reason}", reason = &skipped.reason));
             let numbers = [count(skipped.count), count(skipped.first_frame)];
             rows.push(limit(input, what, numbers));
         }
         if capture.duplicates > 0 {
-            rows.push(limit(input, "seen twice, counted once".to_owned(), [count(capture.duplicates), String::new()]));
+            let what = report.language.say("seen twice, counted once").to_owned();
+            rows.push(limit(input, what, [count(capture.duplicates), String::new()]));
         }
         if let Some(truncated) = &capture.truncated {
-            rows.push(limit(input, format!("reading ended early: {truncated}"), [String::new(), String::new()]));
+            let what = said(report.language, say!("reading ended early: {truncated}", truncated));
+            rows.push(limit(input, what, [String::new(), String::new()]));
         }
     }
-    DataTable::new("limits", "Limits", &["Input", "What", "Frames", "First frame"], rows)
+    DataTable::new("limits", words!("Limits"), &words!("Input", "What", "Frames", "First frame"), rows, report.language)
 }
 
 fn limit(input: &Input, what: String, [frames, first]: [String; 2]) -> Vec<Cow<'_, str>> {

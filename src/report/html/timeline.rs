@@ -2,9 +2,10 @@
 
 use super::finding::anchor;
 use crate::diagnosis::Finding;
+use crate::language::{Joint, Text, say};
 use crate::report::model::Report;
 use crate::report::text::{counted, duration, moment};
-use crate::report::words::as_count;
+use crate::report::words::{as_count, said};
 use crate::report::zone;
 use crate::time::{Span, Time};
 
@@ -79,17 +80,21 @@ impl<'a> Moments<'a> {
     fn new(report: &Report, host: &'a serde_json::Value, times: &[Time], axis: Axis) -> Self {
         let inside = |time: &&Time| (axis.begin..=axis.end).contains(*time);
         let places = times.iter().filter(inside).map(|time| format!("{:.2}%", axis.percent(*time)));
-        let named = times.iter().take(NAMED).map(|time| moment(*time)).collect::<Vec<_>>().join(", ");
-        let more = if times.len() > NAMED { ", …" } else { "" };
-        let outside =
-            if times.iter().all(|time| inside(&time)) { "" } else { "; what lies far from the rest is not drawn" };
+        let language = report.language;
+        let named = times.iter().take(NAMED).map(|time| moment(*time));
+        let more = (times.len() > NAMED).then(|| "…".to_owned());
+        let named = Text::joined(Joint::Commas, named.chain(more).map(Text::value));
+        let mut words = say!("asked at {named}", named);
+        if !times.iter().all(|time| inside(&time)) {
+            words = Text::joined(Joint::Semicolons, [words, say!("what lies far from the rest is not drawn")]);
+        }
         let place = report.hosts.iter().position(|other| std::ptr::eq(other, host));
         Self {
-            name: host.get("name").and_then(serde_json::Value::as_str).unwrap_or("host"),
+            name: host.get("name").and_then(serde_json::Value::as_str).unwrap_or_else(|| language.say("host")),
             anchor: place.and_then(|place| super::hosts::anchor(report, place)),
-            label: counted(as_count(times.len()), "snapshot moment"),
+            label: counted(as_count(times.len()), "snapshot moment", language),
             places: places.collect(),
-            words: format!("asked at {named}{more}{outside}"),
+            words: said(language, words),
         }
     }
 }
@@ -137,7 +142,8 @@ impl<'a> Bar<'a> {
         let covered = point.and_then(|point| point.first_packet.zip(point.last_packet));
         let (covered_x, covered_width) = covered.map_or((String::new(), String::new()), |(a, b)| axis.bar(a, b));
         let (x, width) = axis.bar(first, last);
-        let words = format!("seen from {} to {}", moment(first), moment(last));
+        let words =
+            said(report.language, say!("seen from {first} to {last}", first = moment(first), last = moment(last)));
         Some(Self { finding, anchor: anchor(&finding.id), x, width, covered_x, covered_width, words })
     }
 }

@@ -1,19 +1,30 @@
 //! The counts over all points: a line of numbers, and bars that show how connections opened and closed.
 
+use crate::language::{Joint, Text, words};
 use crate::report::model::Report;
 use crate::report::text::count;
+use crate::report::words::said;
 
 /// The counts over all points, for the line of numbers.
 pub(super) fn seen(report: &Report) -> Vec<(&'static str, String)> {
     let totals = &report.totals;
-    vec![
-        ("Packets", count(totals.packets)),
-        ("TCP segments", count(totals.segments)),
-        ("Connections", count(totals.connections)),
-        ("Attempts to open", count(totals.attempts)),
-        ("Attempts unanswered", count(totals.attempts_unanswered)),
-        ("Reuses after TIME-WAIT", count(totals.reuses)),
-    ]
+    let names = words!(
+        "Packets",
+        "TCP segments",
+        "Connections",
+        "Attempts to open",
+        "Attempts unanswered",
+        "Reuses after TIME-WAIT"
+    );
+    let numbers = [
+        totals.packets,
+        totals.segments,
+        totals.connections,
+        totals.attempts,
+        totals.attempts_unanswered,
+        totals.reuses,
+    ];
+    names.into_iter().zip(numbers).map(|(name, number)| (report.language.say(name), count(number))).collect()
 }
 
 /// Counts as bars.
@@ -33,15 +44,17 @@ pub(super) struct Bar {
 /// How connections opened and closed, and what unanswered SYNs are attributed to.
 pub(super) fn bars(report: &Report) -> Vec<Bars> {
     let totals = &report.totals;
-    let named = |counts: &std::collections::BTreeMap<&'static str, u64>, meanings: &[(&str, &str)]| {
-        let meaning = |word: &str| meanings.iter().find(|(known, _)| *known == word).map_or("", |(_, meaning)| meaning);
+    let say = |words: &'static str| report.language.say(words);
+    let named = |counts: &std::collections::BTreeMap<&'static str, u64>, meanings: &[(&str, &'static str)]| {
+        let meaning =
+            |word: &str| meanings.iter().find(|(known, _)| *known == word).map_or("", |(_, meaning)| say(meaning));
         counts.iter().map(|(word, number)| ((*word).to_owned(), meaning(word).to_owned(), *number)).collect()
     };
     let causes = report.syn_causes.iter().map(|(cause, number)| (cause.clone(), cause_meaning(report, cause), *number));
     let mut bars = vec![
-        bar_list("How connections opened", named(&totals.opens, &OPENS)),
-        bar_list("How connections closed", named(&totals.closes, &CLOSES)),
-        bar_list("Unanswered SYNs by cause", causes.collect()),
+        bar_list(report.language.say("How connections opened"), named(&totals.opens, &OPENS)),
+        bar_list(report.language.say("How connections closed"), named(&totals.closes, &CLOSES)),
+        bar_list(report.language.say("Unanswered SYNs by cause"), causes.collect()),
     ];
     bars.retain(|list| !list.rows.is_empty());
     bars
@@ -63,36 +76,39 @@ fn cause_meaning(report: &Report, cause: &str) -> String {
         let found = report.findings.iter().find(|finding| finding.rule == code);
         found.map_or_else(|| code.to_owned(), |finding| finding.name.to_owned())
     };
+    let language = report.language;
     match cause {
-        "undecided" => "too near to the start of the capture or to a gap".to_owned(),
-        "unexplained" => "no rule explains them".to_owned(),
+        "undecided" => language.say("too near to the start of the capture or to a gap").to_owned(),
+        "unexplained" => language.say("no rule explains them").to_owned(),
         _ => match cause.strip_prefix("either:") {
-            Some(codes) => codes.split('+').map(name).collect::<Vec<_>>().join(" or "),
+            Some(codes) => {
+                said(language, Text::joined(Joint::Or, codes.split('+').map(|code| Text::value(name(code)))))
+            }
             None => Some(name(cause)).filter(|name| name != cause).unwrap_or_default(),
         },
     }
 }
 
 const OPENS: [(&str, &str); 9] = [
-    ("handshake", "SYN, SYN-ACK and ACK seen"),
-    ("simultaneous", "both ends sent a SYN"),
-    ("half-open", "SYN and SYN-ACK only"),
-    ("aborted", "SYN, SYN-ACK, then the client's RST"),
-    ("unanswered", "SYN only"),
-    ("refused", "SYN, then RST"),
-    ("unreachable", "SYN, then ICMP"),
-    ("challenged", "an ACK that is no SYN-ACK, and never opened"),
-    ("before-capture", "no SYN seen"),
+    ("handshake", words!("SYN, SYN-ACK and ACK seen")),
+    ("simultaneous", words!("both ends sent a SYN")),
+    ("half-open", words!("SYN and SYN-ACK only")),
+    ("aborted", words!("SYN, SYN-ACK, then the client's RST")),
+    ("unanswered", words!("SYN only")),
+    ("refused", words!("SYN, then RST")),
+    ("unreachable", words!("SYN, then ICMP")),
+    ("challenged", words!("an ACK that is no SYN-ACK, and never opened")),
+    ("before-capture", words!("no SYN seen")),
 ];
 
 const CLOSES: [(&str, &str); 9] = [
-    ("none", "never opened"),
-    ("fin-reset", "a FIN, then a RST before both were acknowledged"),
-    ("reset", "a RST and no FIN"),
-    ("fin-simultaneous", "two FINs that crossed"),
-    ("fin", "two FINs, one after the other"),
-    ("half-closed", "one FIN, acknowledged"),
-    ("fin-unanswered", "one FIN, never acknowledged"),
-    ("data-unanswered", "data retransmitted into silence"),
-    ("open", "still open at the end"),
+    ("none", words!("never opened")),
+    ("fin-reset", words!("a FIN, then a RST before both were acknowledged")),
+    ("reset", words!("a RST and no FIN")),
+    ("fin-simultaneous", words!("two FINs that crossed")),
+    ("fin", words!("two FINs, one after the other")),
+    ("half-closed", words!("one FIN, acknowledged")),
+    ("fin-unanswered", words!("one FIN, never acknowledged")),
+    ("data-unanswered", words!("data retransmitted into silence")),
+    ("open", words!("still open at the end")),
 ];

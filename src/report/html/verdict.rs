@@ -1,8 +1,9 @@
 //! The first screen: what is wrong, how sure that is, how bad, since when, whom it hits, what to do first.
 
 use crate::diagnosis::{Advice, Finding};
+use crate::language::{Language, say, words};
 use crate::report::model::Report;
-use crate::report::words::{looked_at, severities, since, subject};
+use crate::report::words::{looked_at, said, severities, since, subject};
 
 /// The page's heading and what stands below it.
 pub(super) struct Verdict<'a> {
@@ -24,7 +25,7 @@ impl<'a> Verdict<'a> {
             worst: Some(worst),
             heading: worst.title.to_string(),
             lead: severities(report),
-            whom: whom(worst),
+            whom: whom(worst, report.language),
             since: since(report, worst),
             first: worst.advice.first(),
         }
@@ -32,11 +33,11 @@ impl<'a> Verdict<'a> {
 
     fn nothing(report: &Report) -> Self {
         let heading = match (looked_at_anything(report), report.not_judged.is_empty()) {
-            (false, _) => "Nothing could be looked at",
-            (true, true) => "No trouble found",
-            (true, false) => "No trouble found, but not everything could be judged",
+            (false, _) => words!("Nothing could be looked at"),
+            (true, true) => words!("No trouble found"),
+            (true, false) => words!("No trouble found, but not everything could be judged"),
         };
-        let (heading, lead) = (heading.to_owned(), looked_at(report));
+        let (heading, lead) = (report.language.say(heading).to_owned(), looked_at(report));
         Self { worst: None, heading, lead, whom: String::new(), since: String::new(), first: None }
     }
 }
@@ -46,9 +47,10 @@ fn looked_at_anything(report: &Report) -> bool {
 }
 
 /// Whom a finding is about, and where it was seen.
-pub(super) fn whom(finding: &Finding) -> String {
+pub(super) fn whom(finding: &Finding, language: Language) -> String {
+    let subject = subject(&finding.subject, language);
     match &finding.point {
-        Some(point) => format!("{}, seen at capture point {point}", subject(&finding.subject)),
-        None => subject(&finding.subject),
+        Some(point) => said(language, say!("{subject}, seen at capture point {point}", subject, point)),
+        None => subject,
     }
 }

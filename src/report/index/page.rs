@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::{CaseVerdict, Entry, Found, Index};
 use crate::diagnosis::RULES;
+use crate::language::Language;
 use crate::report::text::{count, counted, markdown as plain, visible};
 use crate::report::words::{as_count, confidence_word, severity_word};
 
@@ -109,7 +110,7 @@ pub(super) fn headline(index: &Index) -> String {
     ];
     let parts: Vec<String> =
         parts.iter().filter(|(cases, _)| *cases > 0).map(|(cases, what)| format!("{} {what}", count(*cases))).collect();
-    format!("{}: {}", counted(totals.cases, "case"), parts.join(", "))
+    format!("{}: {}", counted(totals.cases, "case", Language::En), parts.join(", "))
 }
 
 fn row(case: &Entry) -> Row<'_> {
@@ -134,11 +135,11 @@ fn row(case: &Entry) -> Row<'_> {
 pub(super) fn open(case: &Entry) -> Option<String> {
     let read = &case.read;
     (case.verdict == CaseVerdict::Undecided).then(|| {
-        let syns = counted(read.unexplained_syns, "SYN");
+        let syns = counted(read.unexplained_syns, "SYN", Language::En);
         format!(
             "{} of {} unanswered, cause undecided: {syns}",
             count(read.attempts_unanswered),
-            counted(read.attempts, "attempt")
+            counted(read.attempts, "attempt", Language::En)
         )
     })
 }
@@ -171,8 +172,8 @@ pub(super) const fn word(verdict: CaseVerdict) -> &'static str {
 pub(super) fn counts(case: &Entry) -> String {
     let counts = &case.counts;
     let critical = (counts.critical > 0).then(|| format!("{} critical", counts.critical));
-    let warnings = (counts.warning > 0).then(|| counted(counts.warning, "warning"));
-    let notes = (counts.info > 0).then(|| counted(counts.info, "note"));
+    let warnings = (counts.warning > 0).then(|| counted(counts.warning, "warning", Language::En));
+    let notes = (counts.info > 0).then(|| counted(counts.info, "note", Language::En));
     critical.into_iter().chain(warnings).chain(notes).collect::<Vec<_>>().join(", ")
 }
 
