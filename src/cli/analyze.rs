@@ -228,7 +228,8 @@ pub(super) fn is_news(judged: &Judged, can_fail: bool) -> bool {
 fn since_baseline(report: &Report) -> String {
     let Some(gate) = report.gate.as_ref().filter(|gate| gate.baseline) else { return String::new() };
     let language = report.language;
-    let mut text = against_baseline(gate.findings.values(), gate.gone.len() as u64, language);
+    let against = against(gate.findings.values(), gate.gone.len() as u64);
+    let mut text = format!("{}\n", said(against, language));
     for gone in gate.gone.iter().take(SHOWN) {
         let (rule, title) = (gone.rule.as_str(), visible(&gone.title));
         let _ = writeln!(text, "{}", said(say!("gone     {rule}  {title}", rule, title), language));
@@ -236,8 +237,12 @@ fn since_baseline(report: &Report) -> String {
     text
 }
 
-/// All findings against the baseline, in numbers.
-pub(super) fn against_baseline<'j>(judged: impl Iterator<Item = &'j Judged>, gone: u64, language: Language) -> String {
+/// All findings against the baseline, in numbers, as a line.
+pub(super) fn against_baseline<'j>(judged: impl Iterator<Item = &'j Judged>, gone: u64) -> String {
+    format!("{}\n", against(judged, gone))
+}
+
+fn against<'j>(judged: impl Iterator<Item = &'j Judged>, gone: u64) -> Text {
     let (mut fails, mut news, mut known) = (0_u64, 0_u64, 0_u64);
     for judged in judged {
         match (judged.verdict, judged.seen) {
@@ -246,14 +251,7 @@ pub(super) fn against_baseline<'j>(judged: impl Iterator<Item = &'j Judged>, gon
             _ => news += 1,
         }
     }
-    let counts = say!(
-        "{fails} failing since the baseline, {news} other new, {known} known, {gone} gone",
-        fails,
-        news,
-        known,
-        gone
-    );
-    format!("{}\n", said(counts, language))
+    say!("{fails} failing since the baseline, {news} other new, {known} known, {gone} gone", fails, news, known, gone)
 }
 
 fn line(report: &Report, finding: &Finding, colours: bool) -> String {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::super::analyze::{against_baseline, is_news};
 use super::state::{Finished, Outcome, Verdict};
-use crate::language::Language;
 use crate::report::gate::Seen;
 use crate::report::index::{CaseVerdict, Entry, Found, Index};
 use crate::report::visible;
@@ -36,7 +35,7 @@ pub(super) fn summary(index: &Index, folder: &str, colours: bool) -> String {
     }
     if has_baseline {
         let judged = index.cases.iter().flat_map(|case| &case.findings).filter_map(|found| found.gate.as_ref());
-        text.push_str(&against_baseline(judged, index.cases.iter().map(|case| case.gone).sum(), Language::En));
+        text.push_str(&against_baseline(judged, index.cases.iter().map(|case| case.gone).sum()));
     }
     for case in index.cases.iter().filter(|case| case.verdict == CaseVerdict::Failed) {
         let why = case.messages.last().map_or("nothing was said", String::as_str);

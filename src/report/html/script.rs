@@ -11,7 +11,7 @@ pub(super) fn of(language: Language) -> Cow<'static, str> {
         return Cow::Borrowed(english);
     }
     // Words stand in the script as whole literals, with blanks where another word follows.
-    let forms = [("", ""), ("", " "), (" ", " ")];
+    let forms = [("", ""), ("", " "), (" ", ""), (" ", " ")];
     let said = WORDS.iter().fold(english.to_owned(), |script, word| {
         forms.iter().fold(script, |script, (before, after)| {
             let chinese = language.say(word);
@@ -22,11 +22,13 @@ pub(super) fn of(language: Language) -> Cow<'static, str> {
 }
 
 /// What the script says, and the cells that it sorts by rank.
-const WORDS: [&str; 12] = words!(
+const WORDS: [&str; 14] = words!(
     "Filter",
     "words to look for",
     "Filter the table",
     "of",
+    "Show all",
+    "rows",
     "Copy",
     "Copied",
     "info",
