@@ -320,7 +320,7 @@ fn a_chinese_report_has_chinese_headings() {
     assert!(page.contains("<html lang=\"zh-CN\">"));
     let mut seen = 0;
     let mut left = Vec::new();
-    for tag in ["h1", "h2", "h3", "h4", "dt", "th", "caption", "summary", "nav", "footer"] {
+    for tag in ["figcaption", "h1", "h2", "h3", "h4", "dt", "th", "caption", "summary", "nav", "footer"] {
         for (attributes, text) in elements(&page, tag) {
             // The first cells of rows are values; the connection table's columns and the options are keys.
             let value = attributes.contains("scope=\"row\"") || is_key(&text);

@@ -7,6 +7,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::language::{Text, say};
+
 mod attempts;
 mod axis;
 mod closes;
@@ -43,8 +45,8 @@ pub use syn_timestamps::{Remembered, SynFate, SynMark, SynTimestamps};
 pub struct Chart {
     /// The stem of its file name.
     pub name: String,
-    /// What it shows, as a headline.
-    pub title: String,
+    /// What it shows, as a headline; it is drawn in English, for whose letters the font is.
+    pub title: Text,
     /// One sentence below the title, such as the addresses it is about; may be empty.
     pub note: String,
     /// What is drawn.
@@ -109,7 +111,7 @@ impl Chart {
 
     /// The picture in words, for readers who cannot see it.
     #[must_use]
-    pub fn alt(&self) -> String {
+    pub fn alt(&self) -> Text {
         let said = match &self.picture {
             Picture::SynTimestamps(data) => data.describe(),
             Picture::ReuseIntervals(data) => data.describe(),
@@ -121,7 +123,7 @@ impl Chart {
             Picture::Attempts(data) => data.describe(),
             Picture::Ladder(data) => data.describe(),
         };
-        format!("{}: {said}", self.title)
+        say!("{title}: {said}", title = &self.title, said)
     }
 
     fn scene(&self) -> scene::Scene {
@@ -149,7 +151,7 @@ pub(crate) mod check {
     /// A chart with some title around the picture.
     pub fn chart(name: &str, picture: Picture) -> Chart {
         let note = "198.51.100.7 → 192.0.2.80:443 at point p1".to_owned();
-        Chart { name: name.to_owned(), title: format!("A test of {name}"), note, picture }
+        Chart { name: name.to_owned(), title: Text::value(format!("A test of {name}")), note, picture }
     }
 
     /// Draws the picture twice in both formats and checks what holds for all; returns the SVG.

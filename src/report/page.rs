@@ -6,6 +6,7 @@ use super::connections::{columns, rows};
 use super::html::{self, ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
 use super::model::ChartEntry;
 use super::table::text;
+use super::words::said;
 use super::{Material, Output, markdown};
 
 /// Writes `report.html`, its charts as SVG inside it.
@@ -21,7 +22,7 @@ fn page(material: &Material<'_>) -> io::Result<String> {
     let mut charts = Vec::new();
     for (entry, chart) in &material.charts {
         // What `report.json` says of the picture is in UTC.
-        let entry = ChartEntry { alt: chart.alt(), ..entry.clone() };
+        let entry = ChartEntry { alt: said(material.report.language, chart.alt()), ..entry.clone() };
         charts.push((entry, chart.svg().map_err(io::Error::other)?));
     }
     html::render(&material.report, &charts, &table(material)).map_err(io::Error::other)

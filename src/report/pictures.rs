@@ -10,12 +10,14 @@ use super::chart::{
     PopulationLine, PortsHeld, Remembered, Reuse, ReuseIntervals, ReuseOutcome, SynFate, SynMark, SynTimestamps,
 };
 use super::model::{ChartEntry, Report};
+use super::words::said;
 use crate::connection::{self, Close, Socket};
 use crate::diagnosis::ephemeral_ports_exhausting::{Stage, stage};
 use crate::diagnosis::replay::Prediction;
 use crate::diagnosis::{Case, Finding, time_wait_pressure};
 use crate::evidence::groups::Ends;
 use crate::evidence::pairs::{HostPair, SynSeen};
+use crate::language::{Language, Text, say};
 use crate::time::{Span, Time};
 
 /// Steps of a line over time; more cannot be seen.
@@ -32,22 +34,22 @@ pub fn draw(case: &Case<'_>, report: &Report) -> Vec<(ChartEntry, Chart)> {
     let mut charts: Vec<(ChartEntry, Chart)> =
         report.findings.iter().flat_map(|finding| of_finding(case, finding)).take(MOST).collect();
     charts.extend(attempts(case, report).map(|picture| {
-        let title = "Attempts to open over time, and why the failed ones failed".to_owned();
-        entry("attempts", title, picture, None)
+        let title = say!("Attempts to open over time, and why the failed ones failed");
+        entry(case.language, "attempts", title, picture, None)
     }));
     charts.extend(reuses(case).map(|picture| {
-        let title = "How soon socket pairs are used again after TIME-WAIT began".to_owned();
-        entry("reuse-intervals", title, picture, None)
+        let title = say!("How soon socket pairs are used again after TIME-WAIT began");
+        entry(case.language, "reuse-intervals", title, picture, None)
+    }));
+    charts.extend(populations(case).map(|picture| {
+        entry(case.language, "time-wait-population", say!("TIME-WAITs held by each host"), picture, None)
+    }));
+    charts.extend(closes_over_time(case).map(|picture| {
+        entry(case.language, "closes-over-time", say!("When and how connections closed"), picture, None)
     }));
     charts.extend(
-        populations(case)
-            .map(|picture| entry("time-wait-population", "TIME-WAITs held by each host".to_owned(), picture, None)),
+        closes(report).map(|picture| entry(case.language, "closes", say!("How connections closed"), picture, None)),
     );
-    charts.extend(
-        closes_over_time(case)
-            .map(|picture| entry("closes-over-time", "When and how connections closed".to_owned(), picture, None)),
-    );
-    charts.extend(closes(report).map(|picture| entry("closes", "How connections closed".to_owned(), picture, None)));
     charts
 }
 
@@ -74,12 +76,18 @@ fn attempts(case: &Case<'_>, report: &Report) -> Option<Picture> {
     (!attempts.is_empty()).then_some(Picture::Attempts(Attempts { attempts, causes }))
 }
 
-fn entry(name: &str, title: String, picture: Picture, finding: Option<&Finding>) -> (ChartEntry, Chart) {
+fn entry(
+    language: Language,
+    name: &str,
+    title: Text,
+    picture: Picture,
+    finding: Option<&Finding>,
+) -> (ChartEntry, Chart) {
     let chart = Chart { name: name.to_owned(), title, note: String::new(), picture };
     let entry = ChartEntry {
         name: chart.name.clone(),
-        title: chart.title.clone(),
-        alt: chart.alt(),
+        title: said(language, chart.title.clone()),
+        alt: said(language, chart.alt()),
         finding: finding.map(|finding| finding.id.clone()),
     };
     (entry, chart)
@@ -109,7 +117,7 @@ fn of_tw002(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
     let limits = vec![Limit { label: "where the table was full".to_owned(), value: limit }];
     let picture = Picture::Population(Population { lines: vec![line(case, population)], limits });
     let name = format!("{}-population", finding.id.to_lowercase());
-    Some(entry(&name, format!("TIME-WAITs of {host} and its limit"), picture, Some(finding)))
+    Some(entry(case.language, &name, say!("TIME-WAITs of {host} and its limit", host), picture, Some(finding)))
 }
 
 /// Ports held towards the destination that they run out for.
@@ -124,7 +132,13 @@ fn of_tw003(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
     };
     let picture = Picture::PortsHeld(PortsHeld { held: usage.held.clone(), range: usage.limit().0, forecast });
     let name = format!("{}-ports", finding.id.to_lowercase());
-    Some(entry(&name, format!("Ports of {client} towards {server}"), picture, Some(finding)))
+    Some(entry(
+        case.language,
+        &name,
+        say!("Ports of {client} towards {server}", client, server),
+        picture,
+        Some(finding),
+    ))
 }
 
 /// The TIME-WAITs of the hosts with most.
@@ -142,9 +156,9 @@ fn of_syn001(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> 
     let (client, server) = (finding.subject.client_ip?, finding.subject.server_ip?);
     let point: u16 = finding.point.as_deref()?.strip_prefix('p')?.parse().ok()?;
     let pair = case.pairs().pair(case.evidence, (point.checked_sub(1)?, client, server))?;
-    let title = format!("Timestamps of the SYNs of {client} at {server}, and what the server remembers");
+    let title = say!("Timestamps of the SYNs of {client} at {server}, and what the server remembers", client, server);
     let name = format!("{}-timestamps", finding.id.to_lowercase());
-    Some(entry(&name, title, syn_timestamps(case, &pair), Some(finding)))
+    Some(entry(case.language, &name, title, syn_timestamps(case, &pair), Some(finding)))
 }
 
 /// The picture that proves SYN001.

@@ -8,6 +8,7 @@ use super::axis::{Axis, CLOCK_STEPS, TimeAxis, grouped, percent, round_step};
 use super::colour::{self, Colour, INK};
 use super::frame::{self, Hatch, Head, Key, Plot, Swatch};
 use super::scene::Scene;
+use crate::language::{Joint, Text, say};
 
 /// Attempts and why some failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,15 +53,13 @@ pub(super) struct Bars {
 }
 
 impl Attempts {
-    pub(super) fn describe(&self) -> String {
-        let layers = self.layers();
-        let causes: Vec<String> =
-            layers.iter().map(|layer| format!("{} {}", layer.name, grouped(layer.count))).collect();
-        format!(
-            "{} attempts over time, {} of them failed: {}",
-            grouped(self.attempts.len() as u64),
-            grouped(self.failed()),
-            if causes.is_empty() { "-".to_owned() } else { causes.join(", ") }
+    pub(super) fn describe(&self) -> Text {
+        let causes = Text::joined(Joint::Commas, self.layers().iter().map(Layer::describe));
+        say!(
+            "{attempts} attempts over time, {failed} of them failed: {causes}",
+            attempts = grouped(self.attempts.len() as u64),
+            failed = grouped(self.failed()),
+            causes = if causes.is_empty() { Text::value("-") } else { causes },
         )
     }
 
@@ -235,6 +234,14 @@ pub(super) fn words(step: Span) -> String {
         nanos if nanos % (3600 * SECOND) == 0 => format!("{} h", nanos / (3600 * SECOND)),
         nanos if nanos % (60 * SECOND) == 0 => format!("{} min", nanos / (60 * SECOND)),
         nanos => format!("{} s", nanos / SECOND),
+    }
+}
+
+impl Layer {
+    /// Its name and its count, in words.
+    pub(super) fn describe(&self) -> Text {
+        let name = if self.name == "other causes" { say!("other causes") } else { Text::value(&self.name) };
+        say!("{name} {number}", name, number = grouped(self.count))
     }
 }
 

@@ -5,6 +5,7 @@ use super::colour::{BLUE, Colour, GREY, INK, MUTED, ORANGE, RULE, VERMILLION};
 use super::font;
 use super::frame::{self, Hatch, Head, Key, MARGIN, Swatch, TEXT};
 use super::scene::{Anchor, Scene, WIDTH};
+use crate::language::{Joint, Text, say};
 
 /// Connections by how they ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,10 +27,16 @@ pub struct CloseCount {
 const MOST: usize = 12;
 
 impl Closes {
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> Text {
+        let name = |kind: &str| match kind.split_once(' ') {
+            Some((number, "other kinds")) => say!("{number} other kinds", number),
+            Some(("none", _)) => say!("none (never opened)"),
+            _ => Text::value(kind),
+        };
         let rows = self.rows();
-        let listed: Vec<String> = rows.iter().map(|row| format!("{} {}", row.kind, grouped(row.count))).collect();
-        format!("{} connections by how they ended: {}", grouped(self.total()), listed.join(", "))
+        let rows = rows.iter().map(|row| say!("{name} {number}", name = name(&row.kind), number = grouped(row.count)));
+        let kinds = Text::joined(Joint::Commas, rows);
+        say!("{connections} connections by how they ended: {kinds}", connections = grouped(self.total()), kinds)
     }
 
     fn total(&self) -> u64 {

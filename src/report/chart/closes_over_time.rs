@@ -7,6 +7,7 @@ use super::axis::{Axis, grouped};
 use super::colour;
 use super::frame::{self, Hatch, Head, Key, Plot, Swatch};
 use super::scene::Scene;
+use crate::language::{Joint, Text, say};
 
 /// Connections by when and how they ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,11 +25,10 @@ impl ClosesOverTime {
         Attempts { attempts: self.closes.iter().map(mark).collect(), causes: self.kinds.clone() }
     }
 
-    pub(super) fn describe(&self) -> String {
-        let layers = self.stacked().layers();
-        let kinds: Vec<String> =
-            layers.iter().map(|layer| format!("{} {}", layer.name, grouped(layer.count))).collect();
-        format!("{} connections by when and how they ended: {}", grouped(self.closes.len() as u64), kinds.join(", "))
+    pub(super) fn describe(&self) -> Text {
+        let kinds = Text::joined(Joint::Commas, self.stacked().layers().iter().map(|layer| layer.describe()));
+        let connections = grouped(self.closes.len() as u64);
+        say!("{connections} connections by when and how they ended: {kinds}", connections, kinds)
     }
 
     pub(super) fn scene(&self, head: Head<'_>) -> Scene {

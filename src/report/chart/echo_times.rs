@@ -10,6 +10,7 @@ use super::colour::{BLUE, ORANGE, VERMILLION};
 use super::frame::{self, Head, Key, Plot, Swatch};
 use super::scene::{Mark, Point, Scene};
 use super::thin;
+use crate::language::{Text, say};
 
 /// A series of echo requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,15 +47,15 @@ pub enum EchoAxis {
 const MOST_DASHED: usize = 16;
 
 impl EchoTimes {
-    pub(super) fn describe(&self) -> String {
-        let longest = self.echoes.iter().filter_map(|echo| echo.rtt).max().unwrap_or(Span::ZERO);
-        format!(
-            "round-trip times of {} echo requests by time of {}; the longest {longest}, {} without a reply, {} moments \
-             of release",
-            grouped(self.echoes.len() as u64),
-            if self.by == EchoAxis::Sent { "sending" } else { "arrival" },
-            grouped(self.lost()),
-            grouped(self.releases.len() as u64)
+    pub(super) fn describe(&self) -> Text {
+        say!(
+            "round-trip times of {echoes} echo requests by time of {by}; the longest {longest}, {lost} without a \
+             reply, {releases} moments of release",
+            echoes = grouped(self.echoes.len() as u64),
+            by = if self.by == EchoAxis::Sent { say!("sending") } else { say!("arrival") },
+            longest = self.echoes.iter().filter_map(|echo| echo.rtt).max().unwrap_or(Span::ZERO),
+            lost = grouped(self.lost()),
+            releases = grouped(self.releases.len() as u64),
         )
     }
 

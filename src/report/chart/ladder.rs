@@ -8,6 +8,7 @@ use super::colour::{BLUE, Colour, GREY, INK, MUTED, ORANGE, RULE, VERMILLION};
 use super::font;
 use super::frame::{self, Head, Key, MARGIN, Swatch, TEXT};
 use super::scene::{Anchor, Mark, Scene, WIDTH};
+use crate::language::{Joint, Text, say, words};
 
 /// The segments of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,15 +78,10 @@ enum Row<'a> {
 }
 
 impl Ladder {
-    pub(super) fn describe(&self) -> String {
-        let segments = self.rows.iter().take(ROWS).map(|row| {
-            let from = if row.from_client { "client" } else { "server" };
-            let label = if row.label.is_empty() { String::new() } else { format!(" ({})", row.label) };
-            format!("{from} {}{label}", row.flags)
-        });
-        let listed: Vec<String> = segments.collect();
-        let count = grouped(self.rows.len() as u64);
-        format!("{count} segments between {} and {}: {}", self.client, self.server, listed.join("; "))
+    pub(super) fn describe(&self) -> Text {
+        let segments = Text::joined(Joint::Semicolons, self.rows.iter().take(ROWS).map(LadderRow::describe));
+        let (count, client, server) = (grouped(self.rows.len() as u64), &self.client, &self.server);
+        say!("{count} segments between {client} and {server}: {segments}", count, client, server, segments)
     }
 
     fn shown(&self) -> Vec<Row<'_>> {
@@ -246,6 +242,22 @@ fn colour_of(arrow: Arrow) -> Colour {
 
 fn colour_of_label(arrow: Arrow) -> Colour {
     if arrow == Arrow::Plain { MUTED } else { INK }
+}
+
+/// What labels say.
+const LABELS: [&str; 6] = words!("reset", "opens", "sent again", "closes first", "closes, too", "quoted");
+
+impl LadderRow {
+    fn describe(&self) -> Text {
+        let from = if self.from_client { say!("client") } else { say!("server") };
+        let known = |part: &str| LABELS.into_iter().find(|label| *label == part);
+        let labels = self.label.split("; ").map(|part| known(part).map_or_else(|| Text::value(part), Text::of));
+        let label = Text::joined(Joint::Semicolons, labels);
+        match label.is_empty() {
+            true => say!("{from} {flags}", from, flags = &self.flags),
+            false => say!("{from} {flags} ({label})", from, flags = &self.flags, label),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::colour::{self, GREY, INK};
 use super::frame::{self, Head, Key, Plot, SideLabel, Swatch};
 use super::scene::{Mark, Scene};
 use super::steps::{Field, peak};
+use crate::language::{Joint, Text, say};
 
 /// TIME-WAIT sockets of one or several hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,14 +40,21 @@ pub struct Limit {
 const FAR: u64 = 3;
 
 impl Population {
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> Text {
+        let name = |label: &str| match label.strip_suffix(" (from the capture)") {
+            Some(host) => say!("{host} (from the capture)", host),
+            None if label == "where the table was full" => say!("where the table was full"),
+            None => Text::value(label),
+        };
         let peaks = self.lines.iter().filter_map(|line| {
             let (at, value) = peak(&line.values)?;
-            Some(format!("{} reaches {} at {at}", line.label, grouped(value)))
+            Some(say!("{line} reaches {peak} at {at}", line = name(&line.label), peak = grouped(value), at))
         });
-        let limits = self.limits.iter().map(|limit| format!("{} is {}", limit.label, grouped(limit.value)));
-        let said: Vec<String> = peaks.chain(limits).collect();
-        format!("sockets in TIME-WAIT over time; {}", said.join("; "))
+        let limits = self.limits.iter();
+        let limits =
+            limits.map(|limit| say!("{limit} is {value}", limit = name(&limit.label), value = grouped(limit.value)));
+        let said = Text::joined(Joint::Semicolons, peaks.chain(limits));
+        say!("sockets in TIME-WAIT over time; {said}", said)
     }
 
     /// The lines that have values, by peak, as many as there are colours; and how many are left out.

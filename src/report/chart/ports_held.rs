@@ -8,6 +8,7 @@ use super::colour::{BLUE, GREY, INK, VERMILLION};
 use super::frame::{self, Head, Key, Plot, SideLabel, Swatch};
 use super::scene::{Mark, Scene};
 use super::steps::{Field, peak};
+use crate::language::{Joint, Text, say};
 
 /// The ports of one client towards one destination.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,16 +36,16 @@ pub struct Forecast {
 const FAR: i64 = 2;
 
 impl PortsHeld {
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> Text {
         let most = peak(&self.held).map_or(0, |(_, value)| value);
-        let forecast = self.forecast.map(|forecast| format!("; at this rate used up at {}", forecast.exhausted));
-        format!(
-            "ports held over time; at most {} of {} ({}){}",
-            grouped(most),
-            grouped(self.range),
-            percent(most, self.range),
-            forecast.unwrap_or_default()
-        )
+        let held = say!(
+            "ports held over time; at most {most} of {range} ({share})",
+            most = grouped(most),
+            range = grouped(self.range),
+            share = percent(most, self.range),
+        );
+        let forecast = self.forecast.map(|forecast| say!("at this rate used up at {at}", at = forecast.exhausted));
+        Text::joined(Joint::Semicolons, std::iter::once(held).chain(forecast))
     }
 
     pub(super) fn scene(&self, head: Head<'_>) -> Scene {

@@ -9,6 +9,7 @@ use super::axis::{Axis, Tick, decimal, grouped, percent};
 use super::colour::{self, Colour, GREY, INK, MUTED};
 use super::frame::{self, Flag, Hatch, Head, Key, Plot, Swatch, TEXT};
 use super::scene::{Anchor, Point, Scene};
+use crate::language::{Joint, Text, say, words};
 
 /// Reuses of socket pairs.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,11 +55,11 @@ const OUTCOMES: [ReuseOutcome; 5] = [
 impl ReuseOutcome {
     fn words(self) -> &'static str {
         match self {
-            Self::Accepted => "accepted",
-            Self::ChallengedThenAccepted => "challenged, then accepted",
-            Self::Challenged => "challenged",
-            Self::Refused => "refused",
-            Self::Unanswered => "unanswered",
+            Self::Accepted => words!("accepted"),
+            Self::ChallengedThenAccepted => words!("challenged, then accepted"),
+            Self::Challenged => words!("challenged"),
+            Self::Refused => words!("refused"),
+            Self::Unanswered => words!("unanswered"),
         }
     }
 
@@ -121,17 +122,20 @@ impl Bins {
 }
 
 impl ReuseIntervals {
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> Text {
         let shortest = self.reuses.iter().map(|reuse| reuse.interval).min();
         let early = self.reuses.iter().filter(|reuse| reuse.interval < self.two_msl).count();
-        let outcomes = OUTCOMES.map(|outcome| format!("{} {}", grouped(self.count(outcome)), outcome.words()));
-        format!(
-            "{} reuses of socket pairs by interval; {} before 2MSL of {}, the shortest after {}; {}",
-            grouped(self.reuses.len() as u64),
-            grouped(early as u64),
-            self.two_msl,
-            shortest.map_or_else(|| "-".to_owned(), |span| span.to_string()),
-            outcomes.join(", ")
+        let outcomes = OUTCOMES.map(|outcome| {
+            say!("{number} {outcome}", number = grouped(self.count(outcome)), outcome = Text::of(outcome.words()))
+        });
+        say!(
+            "{reuses} reuses of socket pairs by interval; {early} before 2MSL of {two_msl}, the shortest after \
+             {shortest}; {outcomes}",
+            reuses = grouped(self.reuses.len() as u64),
+            early = grouped(early as u64),
+            two_msl = self.two_msl,
+            shortest = shortest.map_or_else(|| "-".to_owned(), |span| span.to_string()),
+            outcomes = Text::joined(Joint::Commas, outcomes),
         )
     }
 

@@ -11,6 +11,7 @@ use super::colour::{self, BLUE, GREY, INK, ORANGE, VERMILLION};
 use super::frame::{self, Head, Key, Plot, Swatch};
 use super::scene::{Mark, Point, Scene};
 use super::thin;
+use crate::language::{Text, say};
 
 /// SYNs of one address towards one server, and what the server remembered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,13 +75,16 @@ const CIRCLE: u64 = 1 << 32;
 const FATES: [SynFate; 3] = [SynFate::Answered, SynFate::UnansweredOther, SynFate::UnansweredBehind];
 
 impl SynTimestamps {
-    pub(super) fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> Text {
         let [answered, other, behind] = FATES.map(|fate| grouped(self.count(fate)));
-        format!(
-            "{} SYNs over time with their TSval; {answered} answered, {behind} unanswered and behind the value the \
-             server remembers, {other} unanswered otherwise; {} remembered values",
-            grouped(self.syns.len() as u64),
-            grouped(self.remembered.len() as u64)
+        say!(
+            "{syns} SYNs over time with their TSval; {answered} answered, {behind} unanswered and behind the value the \
+             server remembers, {other} unanswered otherwise; {remembered} remembered values",
+            syns = grouped(self.syns.len() as u64),
+            answered,
+            behind,
+            other,
+            remembered = grouped(self.remembered.len() as u64),
         )
     }
 

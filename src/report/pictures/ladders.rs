@@ -9,6 +9,7 @@ use crate::connection::Connection;
 use crate::diagnosis::{Case, Finding};
 use crate::evidence::Evidence;
 use crate::ingest::{Row, Wanted};
+use crate::language::say;
 use crate::segment::{Flags, Segment, SeqNumber};
 
 /// Ladders of a report: one a finding, of the first findings.
@@ -105,8 +106,14 @@ pub(in crate::report) fn draw(
             server: server.to_string(),
             rows: ladder_rows(evidence, exemplar.wanted.point, rows, &quoted),
         };
-        let title = format!("One connection of {}: {client} to {server}", finding.id);
-        Some(entry(&format!("{}-ladder", finding.id.to_lowercase()), title, Picture::Ladder(ladder), Some(finding)))
+        let title = say!("One connection of {id}: {client} to {server}", id = &finding.id, client, server);
+        Some(entry(
+            report.language,
+            &format!("{}-ladder", finding.id.to_lowercase()),
+            title,
+            Picture::Ladder(ladder),
+            Some(finding),
+        ))
     };
     told.filter_map(one).collect()
 }
