@@ -193,7 +193,9 @@ fn limits(out: &mut String, report: &Report) {
     ];
     let limits = Text::joined(Joint::Commas, parts.into_iter().flatten());
     if !limits.is_empty() {
-        let _ = write!(out, " {}", said(language, say!("Limits: {limits}.", limits)));
+        // Nothing stands between Chinese sentences.
+        let blank = if language == Language::En { " " } else { "" };
+        let _ = write!(out, "{blank}{}", said(language, say!("Limits: {limits}.", limits)));
     }
 }
 
