@@ -107,13 +107,15 @@ fn fixed(text: &str) -> Option<i32> {
     if number.is_empty() || text == "Z" {
         return (!text.is_empty()).then_some(0);
     }
-    let (sign, digits) = match number.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-" | "\u{2212}", digits) => (-1, digits),
+    let (sign, digits) = match (number.strip_prefix('+'), number.strip_prefix(['-', '\u{2212}'])) {
+        (Some(digits), _) => (1, digits),
+        (_, Some(digits)) => (-1, digits),
         _ => return None,
     };
     let (hours, minutes) = match digits.split_once(':') {
         Some(parts) => parts,
+        // Without a colon there are both digits of each, or hours alone.
+        None if digits.len() == 3 => return None,
         None => digits.split_at_checked(2.min(digits.len()))?,
     };
     let part = |text: &str, most: i32| {
