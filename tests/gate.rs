@@ -95,6 +95,7 @@ fn thresholds_let_small_trouble_pass() {
 fn a_baseline_lets_pass_what_was_there() {
     let home = folder();
     analyze(home.path(), 0, FAULT, &["-o", "old"]);
+    analyze(home.path(), 0, FAULT, &["--baseline", "old"]);
     let baseline = ["--baseline", "old/report.json"];
     let said = analyze(home.path(), 0, FAULT, &baseline);
     assert!(

@@ -109,6 +109,9 @@ impl Held {
 
 /// Reads an earlier report.
 pub(super) fn read_past(path: &Path) -> anyhow::Result<Past> {
+    // The folder of a batch or of a report stands for what programs read in it.
+    let inside = ["index.json", "report.json"].map(|name| path.join(name)).into_iter().find(|file| file.is_file());
+    let path = inside.as_deref().unwrap_or(path);
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     past::read(&text).with_context(|| path.display().to_string())
 }
