@@ -146,6 +146,23 @@ fn tokens(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
+#[test]
+fn a_finding_without_redacted_evidence_is_reported_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("arp.pcap");
+    // One ARP request, and the head of a record that is not there: CAP001, whose packets have no IP header.
+    let mut bytes = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0".to_vec();
+    bytes.extend(b"\x01\0\0\x60\0\0\0\0\x2a\0\0\0\x2a\0\0\0");
+    bytes.extend(b"\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x01\x08\x06");
+    bytes.extend([0; 28]);
+    bytes.extend(b"\x02\0\0\x60\0\0\0\0\x2a\0\0\0\x2a\0\0\0");
+    fs::write(&path, bytes).unwrap();
+    let out = folder.path().join("report");
+    let (report, _) = analyzed(&[path.to_str().unwrap()], &["--format", "json", "--redact", "--evidence"], &out);
+    assert_eq!(report["findings"][0]["rule"], "CAP001");
+    assert!(!out.join("evidence").exists());
+}
+
 /// What must not be found: words, and addresses as packets hold them.
 struct Secrets {
     words: BTreeSet<String>,

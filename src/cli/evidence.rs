@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-use super::output::{file_or_stdout, print};
+use super::output::{complain, file_or_stdout, print};
 use super::{Evidence, Status, redaction};
 use crate::capture::excerpt::recorded_line;
 use crate::diagnosis::Subject;
@@ -126,9 +126,16 @@ pub(super) fn all(
         let parts = report.parts(finding)?;
         let sources: Vec<(Source, String)> = parts.iter().filter_map(|input| opened_as(&input.id)).collect();
         let name = format!("evidence/{}.pcapng", finding.id);
-        folder
-            .file(&name, &mut |file| write(finding, &parts, &sources, replace, file).map(|_| ()))
-            .with_context(|| format!("cannot cut the evidence of {}", finding.id))?;
+        match folder.file(&name, &mut |file| write(finding, &parts, &sources, replace, file).map(|_| ())) {
+            Ok(()) => {}
+            // What has no evidence is reported all the same; a disk that is full is another matter.
+            Err(error) if error.kind() == io::ErrorKind::Other => {
+                complain(&format!("{}: no evidence: {error}", finding.id))
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot write the evidence of {}", finding.id));
+            }
+        }
     }
     Ok(())
 }
