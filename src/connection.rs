@@ -12,6 +12,7 @@ mod copies;
 mod history;
 mod holes;
 mod late;
+mod outcome;
 mod pause;
 mod record;
 mod records;
@@ -24,11 +25,12 @@ pub use copies::{CopiesAt, Copy};
 pub use history::{Event, History};
 pub use holes::Unseen;
 pub use late::{Late, LateAnswer, LateKind, Reset, ResetCause};
+pub use outcome::{Close, Opened, ReuseOutcome, Who};
 pub use pause::{Pause, PauseEvent};
 pub use record::Record;
 pub use syn::SynFate;
 pub use tracker::{Tracked, Tracker};
-pub use view::{Close, Connection, Endpoint, Learnt, Opened, ReuseOutcome, Socket, Syn, Who};
+pub use view::{Connection, Endpoint, Learnt, Socket, Syn};
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

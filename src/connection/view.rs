@@ -2,12 +2,13 @@
 //!
 //! The words are those of the connection table; each function says which observation decides.
 
+mod closing;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::record::{More, Record, State};
-use super::{History, Side, SynFate, Tracked};
-use crate::language::words;
+use super::{Close, History, Opened, ReuseOutcome, Side, SynFate, Tracked};
 use crate::segment::{Labels, SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
 
@@ -37,80 +38,6 @@ impl fmt::Display for Socket {
             IpAddr::V6(ip) => write!(f, "[{ip}]:{}", self.port),
         }
     }
-}
-
-/// How an incarnation opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Opened {
-    /// SYN, SYN-ACK and ACK seen.
-    Handshake,
-    /// Both sent SYN (RFC 9293 section 3.5).
-    Simultaneous,
-    /// SYN and SYN-ACK only.
-    HalfOpen,
-    /// SYN, SYN-ACK, then the client's RST.
-    Aborted,
-    /// SYN only.
-    Unanswered,
-    /// SYN, then RST.
-    Refused,
-    /// SYN, then an ICMP error.
-    Unreachable,
-    /// SYN answered by an ACK that is no SYN-ACK, and never opened.
-    Challenged,
-    /// No SYN seen.
-    BeforeCapture,
-}
-
-/// How an incarnation closed: the first of these that holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Close {
-    /// Never opened.
-    None,
-    /// A FIN, and a RST before both FINs were acknowledged.
-    FinReset,
-    /// A RST, no FIN.
-    Reset,
-    /// Two FINs, neither acknowledges the other.
-    FinSimultaneous,
-    /// Two FINs.
-    Fin,
-    /// One FIN, acknowledged.
-    HalfClosed,
-    /// One FIN, never acknowledged.
-    FinUnanswered,
-    /// Data retransmitted into silence.
-    DataUnanswered,
-    /// None of these.
-    Open,
-}
-
-/// Neither end, one, or both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Who {
-    /// Neither.
-    None,
-    /// The client.
-    Client,
-    /// The server.
-    Server,
-    /// Both.
-    Both,
-}
-
-/// What a socket pair's reuse drew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ReuseOutcome {
-    /// SYN-ACK at once, or after a retransmission.
-    Accepted,
-    /// Challenge ACK, then SYN-ACK.
-    ChallengedThenAccepted,
-    /// Challenge ACK only.
-    Challenged,
-    /// RST.
-    Refused,
-    /// Nothing.
-    Unanswered,
 }
 
 /// What was seen of one end.
@@ -162,82 +89,6 @@ pub struct Syn<'a> {
     pub stale: bool,
     /// Sent by the connection's server, in a simultaneous open.
     pub by_server: bool,
-}
-
-impl Opened {
-    /// As the connection table spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Handshake => "handshake",
-            Self::Simultaneous => "simultaneous",
-            Self::HalfOpen => "half-open",
-            Self::Aborted => "aborted",
-            Self::Unanswered => "unanswered",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Challenged => "challenged",
-            Self::BeforeCapture => "before-capture",
-        }
-    }
-}
-
-impl Close {
-    /// As the connection table spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::FinReset => "fin-reset",
-            Self::Reset => "reset",
-            Self::FinSimultaneous => "fin-simultaneous",
-            Self::Fin => "fin",
-            Self::HalfClosed => "half-closed",
-            Self::FinUnanswered => "fin-unanswered",
-            Self::DataUnanswered => "data-unanswered",
-            Self::Open => "open",
-        }
-    }
-}
-
-impl Who {
-    /// As the connection table spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => words!("none"),
-            Self::Client => words!("client"),
-            Self::Server => words!("server"),
-            Self::Both => words!("both"),
-        }
-    }
-
-    const fn one(side: Side) -> Self {
-        match side {
-            Side::Client => Self::Client,
-            Side::Server => Self::Server,
-        }
-    }
-
-    /// Whether `side` is meant.
-    #[must_use]
-    pub fn includes(self, side: Side) -> bool {
-        self == Self::Both || self == Self::one(side)
-    }
-}
-
-impl ReuseOutcome {
-    /// As the connection table spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::ChallengedThenAccepted => "challenged-then-accepted",
-            Self::Challenged => "challenged",
-            Self::Refused => "refused",
-            Self::Unanswered => "unanswered",
-        }
-    }
 }
 
 impl Tracked {
@@ -560,114 +411,6 @@ impl<'a> Connection<'a> {
         if known && beyond <= WIDEST { u64::try_from(beyond).unwrap_or(0) } else { 0 }
     }
 
-    /// How it closed.
-    #[must_use]
-    pub fn close(self) -> Close {
-        let state = self.record.state;
-        if !self.is_open() {
-            return Close::None;
-        }
-        let (reset, fins) = (state.any(State::RST | State::RST << 1), state.0 >> 4 & 3);
-        match (fins, reset) {
-            (0, true) => Close::Reset,
-            (_, true) => Close::FinReset,
-            (3, false) if state.has(State::SIMULTANEOUS_CLOSE) => Close::FinSimultaneous,
-            (3, false) => Close::Fin,
-            (0, false) if Side::BOTH.into_iter().any(|side| state.silent(side) >= SILENCE) => Close::DataUnanswered,
-            (0, false) => Close::Open,
-            _ if state.any(State::FIN_ACKED | State::FIN_ACKED << 1) => Close::HalfClosed,
-            _ => Close::FinUnanswered,
-        }
-    }
-
-    /// Who sent the first FIN, or the first RST where no FIN came.
-    #[must_use]
-    pub fn active_closer(self) -> Who {
-        match self.close() {
-            Close::None | Close::Open | Close::DataUnanswered => Who::None,
-            Close::FinSimultaneous => Who::Both,
-            Close::Reset => self.reset_by(),
-            _ => self.first_fin().map_or(Who::None, Who::one),
-        }
-    }
-
-    fn first_fin(self) -> Option<Side> {
-        Side::BOTH.into_iter().find(|side| self.record.state.of(State::FIRST_FIN, *side))
-    }
-
-    /// Who sent the RST that ended or refused it.
-    #[must_use]
-    pub fn reset_by(self) -> Who {
-        let state = self.record.state;
-        match Side::BOTH.into_iter().find(|side| state.of(State::RST, *side)) {
-            Some(side) => Who::one(side),
-            None if self.opened() == Opened::Refused => Who::Server,
-            None => Who::None,
-        }
-    }
-
-    /// When it was reset or refused.
-    #[must_use]
-    pub fn reset_at(self) -> Option<Time> {
-        known(self.record.rst_at)
-    }
-
-    /// Who holds TIME-WAIT: the active closer, once the peer's FIN was acknowledged (RFC 9293 section 3.6).
-    #[must_use]
-    pub fn time_wait_side(self) -> Who {
-        let acked = |side: Side| self.record.state.of(State::FIN_ACKED, side);
-        match self.close() {
-            Close::FinSimultaneous if acked(Side::Client) && acked(Side::Server) => Who::Both,
-            Close::Fin => self.first_fin().filter(|side| acked(side.other())).map_or(Who::None, Who::one),
-            _ => Who::None,
-        }
-    }
-
-    /// The active closer's first ACK of the peer's FIN; where both hold TIME-WAIT, the later of the two.
-    #[must_use]
-    pub fn time_wait_from(self) -> Option<Time> {
-        let [client, server] = self.record.fin_acked_at;
-        match self.time_wait_side() {
-            Who::None => None,
-            Who::Client => known(server),
-            Who::Server => known(client),
-            Who::Both => known(client.max(server)),
-        }
-    }
-
-    /// Who sits, or sat, in CLOSE-WAIT: the end that acknowledged the first FIN.
-    #[must_use]
-    pub fn close_wait_side(self) -> Who {
-        match self.close() {
-            Close::Fin | Close::HalfClosed | Close::FinReset => {
-                let passive = self.first_fin().filter(|side| self.record.state.of(State::FIN_ACKED, *side));
-                passive.map_or(Who::None, |side| Who::one(side.other()))
-            }
-            _ => Who::None,
-        }
-    }
-
-    /// From the last copy of the peer's FIN before its first ACK to the own FIN, else the RST, else `end`.
-    #[must_use]
-    pub fn close_wait(self, end: Time) -> Option<Span> {
-        let active = self.first_fin().filter(|_| self.close_wait_side() != Who::None)?;
-        let from = self.endpoint(active).fin?;
-        Some(self.passive_fin(active).or(self.reset_at()).unwrap_or(end).since(from))
-    }
-
-    /// From the ACK of the active closer's FIN to the peer's FIN, else the RST, else `end`.
-    #[must_use]
-    pub fn fin_wait_2(self, end: Time) -> Option<Span> {
-        let active = self.first_fin().filter(|_| self.close_wait_side() != Who::None)?;
-        let from = self.endpoint(active).fin_acked?;
-        let span = self.passive_fin(active).or(self.reset_at()).unwrap_or(end).since(from);
-        (span.0 >= 0).then_some(span)
-    }
-
-    fn passive_fin(self, active: Side) -> Option<Time> {
-        self.endpoint(active.other()).first_fin
-    }
-
     /// What was seen of one end.
     #[must_use]
     pub fn endpoint(self, side: Side) -> Endpoint {
@@ -782,10 +525,6 @@ impl<'a> Connection<'a> {
         Some((syn.at.since(from), outcome))
     }
 }
-
-/// Retransmissions without a word from the peer before data counts as unanswered: one may be the last packet
-/// of a capture that was stopped.
-const SILENCE: u32 = 2;
 
 /// Times that were never set are `Time::MIN`.
 fn known(at: Time) -> Option<Time> {

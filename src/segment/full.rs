@@ -5,7 +5,7 @@
 
 use etherparse::TcpHeaderSlice;
 
-use super::sink::Skip;
+use super::frames::Skip;
 use super::tunnel;
 use super::{Echo, Flags, Fragment, LabelKind, Marks, Segment, SeqNumber, Tunnel, checksum, ip};
 use crate::capture::LinkType;

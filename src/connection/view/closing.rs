@@ -1,0 +1,120 @@
+//! How a connection closed, who closed it, and which end was in which state for how long (RFC 9293 section 3.6).
+
+use super::{Connection, known};
+use crate::connection::record::State;
+use crate::connection::{Close, Opened, Side, Who};
+use crate::time::{Span, Time};
+
+impl Connection<'_> {
+    /// How it closed.
+    #[must_use]
+    pub fn close(self) -> Close {
+        let state = self.record.state;
+        if !self.is_open() {
+            return Close::None;
+        }
+        let (reset, fins) = (state.any(State::RST | State::RST << 1), state.0 >> 4 & 3);
+        match (fins, reset) {
+            (0, true) => Close::Reset,
+            (_, true) => Close::FinReset,
+            (3, false) if state.has(State::SIMULTANEOUS_CLOSE) => Close::FinSimultaneous,
+            (3, false) => Close::Fin,
+            (0, false) if Side::BOTH.into_iter().any(|side| state.silent(side) >= SILENCE) => Close::DataUnanswered,
+            (0, false) => Close::Open,
+            _ if state.any(State::FIN_ACKED | State::FIN_ACKED << 1) => Close::HalfClosed,
+            _ => Close::FinUnanswered,
+        }
+    }
+
+    /// Who sent the first FIN, or the first RST where no FIN came.
+    #[must_use]
+    pub fn active_closer(self) -> Who {
+        match self.close() {
+            Close::None | Close::Open | Close::DataUnanswered => Who::None,
+            Close::FinSimultaneous => Who::Both,
+            Close::Reset => self.reset_by(),
+            _ => self.first_fin().map_or(Who::None, Who::one),
+        }
+    }
+
+    pub(super) fn first_fin(self) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| self.record.state.of(State::FIRST_FIN, *side))
+    }
+
+    /// Who sent the RST that ended or refused it.
+    #[must_use]
+    pub fn reset_by(self) -> Who {
+        let state = self.record.state;
+        match Side::BOTH.into_iter().find(|side| state.of(State::RST, *side)) {
+            Some(side) => Who::one(side),
+            None if self.opened() == Opened::Refused => Who::Server,
+            None => Who::None,
+        }
+    }
+
+    /// When it was reset or refused.
+    #[must_use]
+    pub fn reset_at(self) -> Option<Time> {
+        known(self.record.rst_at)
+    }
+
+    /// Who holds TIME-WAIT: the active closer, once the peer's FIN was acknowledged (RFC 9293 section 3.6).
+    #[must_use]
+    pub fn time_wait_side(self) -> Who {
+        let acked = |side: Side| self.record.state.of(State::FIN_ACKED, side);
+        match self.close() {
+            Close::FinSimultaneous if acked(Side::Client) && acked(Side::Server) => Who::Both,
+            Close::Fin => self.first_fin().filter(|side| acked(side.other())).map_or(Who::None, Who::one),
+            _ => Who::None,
+        }
+    }
+
+    /// The active closer's first ACK of the peer's FIN; where both hold TIME-WAIT, the later of the two.
+    #[must_use]
+    pub fn time_wait_from(self) -> Option<Time> {
+        let [client, server] = self.record.fin_acked_at;
+        match self.time_wait_side() {
+            Who::None => None,
+            Who::Client => known(server),
+            Who::Server => known(client),
+            Who::Both => known(client.max(server)),
+        }
+    }
+
+    /// Who sits, or sat, in CLOSE-WAIT: the end that acknowledged the first FIN.
+    #[must_use]
+    pub fn close_wait_side(self) -> Who {
+        match self.close() {
+            Close::Fin | Close::HalfClosed | Close::FinReset => {
+                let passive = self.first_fin().filter(|side| self.record.state.of(State::FIN_ACKED, *side));
+                passive.map_or(Who::None, |side| Who::one(side.other()))
+            }
+            _ => Who::None,
+        }
+    }
+
+    /// From the last copy of the peer's FIN before its first ACK to the own FIN, else the RST, else `end`.
+    #[must_use]
+    pub fn close_wait(self, end: Time) -> Option<Span> {
+        let active = self.first_fin().filter(|_| self.close_wait_side() != Who::None)?;
+        let from = self.endpoint(active).fin?;
+        Some(self.passive_fin(active).or(self.reset_at()).unwrap_or(end).since(from))
+    }
+
+    /// From the ACK of the active closer's FIN to the peer's FIN, else the RST, else `end`.
+    #[must_use]
+    pub fn fin_wait_2(self, end: Time) -> Option<Span> {
+        let active = self.first_fin().filter(|_| self.close_wait_side() != Who::None)?;
+        let from = self.endpoint(active).fin_acked?;
+        let span = self.passive_fin(active).or(self.reset_at()).unwrap_or(end).since(from);
+        (span.0 >= 0).then_some(span)
+    }
+
+    pub(super) fn passive_fin(self, active: Side) -> Option<Time> {
+        self.endpoint(active.other()).first_fin
+    }
+}
+
+/// Retransmissions without a word from the peer before data counts as unanswered: one may be the last packet
+/// of a capture that was stopped.
+const SILENCE: u32 = 2;
