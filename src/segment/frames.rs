@@ -149,7 +149,7 @@ pub struct Frames {
     pub flags: FlagCounts,
     /// What was passed over.
     pub skips: Skips,
-    /// Link types met, one bit each in the order of [`LinkType::ALL`].
+    /// Link types met, one bit each in the order of [`LinkType::ALL`](crate::capture::LinkType::ALL).
     pub link_types: u32,
     /// Packets that the capturing side says it dropped, by interface.
     pub dropped: BTreeMap<u32, u64>,
