@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use self::groups::Groups;
+use self::groups::{Groups, Place};
 use self::hosts::HostView;
 use self::tally::Tally;
 use crate::connection::{Connection, Socket, Tracked};
@@ -142,14 +142,25 @@ impl Evidence {
         hosts::of_server(&self.hosts, server, only)
     }
 
+    /// Some connections, in the order of their places.
+    pub fn picked<'a, 'p>(
+        &'a self,
+        places: &'p [Place],
+    ) -> impl Iterator<Item = (Place, Connection<'a>)> + use<'a, 'p> {
+        places.chunks(RUN).flat_map(move |run| {
+            Connection::read_ahead(run.iter().filter_map(|place| self.connection(*place)));
+            run.iter().filter_map(|place| Some((*place, self.connection(*place)?)))
+        })
+    }
+
     /// Connections that did not just open and close as they should, in order of shard and index.
     pub fn notable(&self) -> impl Iterator<Item = Connection<'_>> {
-        self.tally.notable.iter().filter_map(|place| self.connection(*place))
+        self.picked(&self.tally.notable).map(|(_, connection)| connection)
     }
 
     /// The connection of a shard with an index.
     #[must_use]
-    pub fn connection(&self, (shard, index): (u16, u32)) -> Option<Connection<'_>> {
+    pub fn connection(&self, (shard, index): Place) -> Option<Connection<'_>> {
         self.shards.get(usize::from(shard))?.connection(index)
     }
 
@@ -171,6 +182,9 @@ impl Evidence {
         self.workers.each(&mut self.shards, |shard| shard.turn_round(wrong));
     }
 }
+
+/// Connections whose records are fetched ahead together.
+const RUN: usize = 32;
 
 fn place(connection: Connection<'_>) -> (u16, u64) {
     (connection.point(), connection.first().0)

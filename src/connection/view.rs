@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::record::{More, Record, State};
+use super::table::touch;
 use super::{Close, History, Opened, ReuseOutcome, Side, SynFate, Tracked};
 use crate::segment::{Labels, SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
@@ -171,6 +172,14 @@ impl Tracked {
 }
 
 impl<'a> Connection<'a> {
+    /// Makes the processor fetch what is known of some connections and of the incarnations before them, so that cache
+    /// misses overlap where records lie far apart.
+    pub fn read_ahead(connections: impl Iterator<Item = Self> + Clone) {
+        let lines = |c: &Self| c.record.state.0 ^ c.record.previous ^ c.record.fin_span[0];
+        touch(connections.clone().fold(0, |sum, connection| sum ^ lines(&connection)));
+        touch(connections.filter_map(Self::previous).fold(0, |sum, before| sum ^ lines(&before)));
+    }
+
     /// The index of its record within its shard.
     #[must_use]
     pub const fn index(self) -> u32 {

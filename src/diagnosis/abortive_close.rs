@@ -5,6 +5,7 @@
 
 use hashbrown::HashMap;
 
+use super::finding::Exhibits;
 use super::group::{Group, groups};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Close, Connection, Reset, ResetCause, Side, Who};
@@ -75,8 +76,9 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
         finding.metric(cause.name(), number(*count));
     }
     finding.tables.push(table(group, &causes, of));
-    let exhibits = group.picked.iter().map(|(connection, ())| {
-        let (frame, at) = of(connection).map_or(connection.last(), |reset| (reset.frame, reset.at));
+    let last = |connection: &Connection<'_>| of(connection).map_or(connection.last(), |reset| (reset.frame, reset.at));
+    let exhibit = |(connection, ()): &(Connection<'_>, ())| {
+        let (frame, at) = last(connection);
         let text = say!(
             "{client} to {server}, history {history}: reset by the {reset_by}{words}",
             client = connection.client(),
@@ -92,8 +94,8 @@ fn finding(case: &Case<'_>, group: &Group<'_, ()>, resets: &Resets<'_>) -> Findi
                 .unwrap_or_default()
         );
         case.exhibit(group.point, frame, at, text)
-    });
-    finding.exhibit_all(exhibits.collect::<Vec<_>>());
+    };
+    finding.exhibit_all(Exhibits::of(group.picked.iter(), |(connection, ())| last(connection).1, exhibit));
     advise(&mut finding, &causes);
     finding.references = ["RFC 9293 sections 3.5.2 and 3.10.4", "RFC 1122 section 4.2.2.13", "RFC 2525 section 2.17"]
         .map(str::to_owned)

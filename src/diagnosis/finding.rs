@@ -335,6 +335,24 @@ pub struct Exhibits {
     pub last: Option<Time>,
 }
 
+impl Exhibits {
+    /// One for each item, in their order; only those that are shown are put into words.
+    pub fn of<T>(items: impl Iterator<Item = T> + Clone, at: impl Fn(&T) -> Time, show: impl Fn(T) -> Exhibit) -> Self {
+        let mut all = Self {
+            shown: items.clone().take(super::EXHIBITS_SHOWN).map(show).collect(),
+            total: 0,
+            first: None,
+            last: None,
+        };
+        for at in items.map(|item| at(&item)) {
+            all.total += 1;
+            all.first = Some(all.first.map_or(at, |first| first.min(at)));
+            all.last = Some(all.last.map_or(at, |last| last.max(at)));
+        }
+        all
+    }
+}
+
 impl From<Vec<Exhibit>> for Exhibits {
     fn from(mut all: Vec<Exhibit>) -> Self {
         let times = || all.iter().filter_map(|exhibit| exhibit.time);

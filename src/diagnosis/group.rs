@@ -1,11 +1,12 @@
 //! Connections that a rule picks, grouped by client address and server socket at a capture point: most rules
 //! have one finding for each such group.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Connection, Socket};
-use crate::evidence::groups::Ends;
+use crate::evidence::groups::{Ends, Place};
 use crate::evidence::tally::Service;
 use crate::language::Text;
 
@@ -30,38 +31,27 @@ pub(super) fn groups<'a, T: Send>(
 /// The same among connections named by shard and index.
 pub(super) fn groups_among<'a, T: Send>(
     case: &Case<'a>,
-    places: &[(u16, u32)],
+    places: &[Place],
     pick: impl Fn(Connection<'a>) -> Option<T> + Sync,
 ) -> Vec<Group<'a, T>> {
     let evidence = case.evidence;
-    let chunks: Vec<&[(u16, u32)]> = places.chunks(CHUNK).collect();
+    let chunks: Vec<&[Place]> = places.chunks(CHUNK).collect();
     let picked = evidence.workers.map(&chunks, |_, chunk| {
-        let one = |place: &(u16, u32)| {
-            let connection = evidence.connection(*place)?;
-            Some((evidence.groups.of(*place), connection.first().0, *place, pick(connection)?))
-        };
-        chunk.iter().filter_map(one).collect::<Vec<_>>()
+        let one = |(place, connection)| Some((evidence.groups.of(place), (connection, pick(connection)?)));
+        evidence.picked(chunk).filter_map(one).collect::<Vec<(u32, (Connection<'a>, T))>>()
     });
-    let mut all = Vec::with_capacity(picked.iter().map(Vec::len).sum());
-    all.extend(picked.into_iter().flatten());
-    evidence.workers.sort_by_key(&mut all, |(group, frame, ..)| (*group, *frame));
-    let sizes: Vec<usize> = all.chunk_by(|one, other| one.0 == other.0).map(<[_]>::len).collect();
-    let mut sizes = sizes.into_iter();
-    let mut groups: Vec<Group<'a, T>> = Vec::new();
-    let mut last = None;
-    for (number, _, place, value) in all {
-        let Some(connection) = evidence.connection(place) else { continue };
-        if last != Some(number) {
-            let Some(Ends { point, client, server }) = evidence.groups.ends(number) else { continue };
-            let picked = Vec::with_capacity(sizes.next().unwrap_or(0));
-            groups.push(Group { point, client, server, picked });
-            last = Some(number);
-        }
-        if let Some(group) = groups.last_mut() {
-            group.picked.push((connection, value));
-        }
+    let mut groups: BTreeMap<u32, Vec<(Connection<'a>, T)>> = BTreeMap::new();
+    for (number, connection) in picked.into_iter().flatten() {
+        groups.entry(number).or_default().push(connection);
     }
-    groups
+    let mut groups: Vec<(u32, Vec<(Connection<'a>, T)>)> = groups.into_iter().collect();
+    // Places are in order of their shards and first packets: the sort joins what is in order already.
+    evidence.workers.each(&mut groups, |(_, picked)| picked.sort_by_key(|(connection, _)| connection.first().0));
+    let group = |(number, picked)| {
+        let Ends { point, client, server } = evidence.groups.ends(number)?;
+        Some(Group { point, client, server, picked })
+    };
+    groups.into_iter().filter_map(group).collect()
 }
 
 /// Connections that one thread looks at in one go.
@@ -106,17 +96,11 @@ impl<T> Group<'_, T> {
             Show::First => connection.first(),
             Show::Last => connection.last(),
         };
-        let times = || self.picked.iter().map(|(connection, _)| place(connection).1);
         let one = |(connection, value): &(Connection<'_>, T)| {
             let (frame, at) = place(connection);
             case.exhibit(self.point, frame, at, text(connection, value))
         };
-        super::finding::Exhibits {
-            shown: self.picked.iter().take(super::EXHIBITS_SHOWN).map(one).collect(),
-            total: self.total(),
-            first: times().min(),
-            last: times().max(),
-        }
+        super::finding::Exhibits::of(self.picked.iter(), |(connection, _)| place(connection).1, one)
     }
 }
 

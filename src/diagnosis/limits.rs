@@ -2,7 +2,8 @@
 
 use super::{Case, Cell, Confidence, Exhibit, Finding, Rule, Severity, Subject, Table};
 use crate::connection::Connection;
-use crate::evidence::sight::{Examples, Place};
+use crate::evidence::groups::Place;
+use crate::evidence::sight::Examples;
 use crate::ingest::Capture;
 use crate::language::{Text, say, words};
 use crate::time::Time;

@@ -1,12 +1,14 @@
 //! Ports and TIME-WAITs held over time, counted once for all rules and charts: the holds of a million connections are
 //! dropped as soon as they are counted.
 
+use std::ops::Range;
+
 use super::Case;
 use super::host_limits::Limits;
 use super::port_usage::PortUsage;
 use super::time_wait_pressure::{self, Population};
-use crate::evidence::groups::Ends;
-use crate::evidence::holds::{Holds, Hosts, MANY};
+use crate::evidence::groups::{Ends, Groups};
+use crate::evidence::holds::{self, BIG, Found, Hosts, MANY, Resets};
 
 /// What is held over time.
 #[derive(Debug)]
@@ -21,20 +23,28 @@ impl Occupancy {
     pub(super) fn of(case: &Case<'_>) -> Self {
         let evidence = case.evidence;
         let groups = &evidence.groups;
-        let mut usages: Vec<PortUsage> = Vec::new();
+        let resets = Resets::of(evidence);
         let mut hosts = Hosts::with_many(groups);
-        for batch in Holds::batches(groups) {
-            let holds = Holds::of(evidence, &batch, case.two_msl());
-            let many: Vec<(u32, Ends)> = batch
-                .filter(|group| groups.size(*group) as usize >= MANY)
-                .filter_map(|g| Some((g, groups.ends(g)?)))
-                .collect();
-            let of_batch = evidence.workers.map(&many, |_, (group, ends)| {
-                let told = Limits::of(case, ends.client).and_then(|limits| limits.ports()).map(|(range, _)| range);
-                PortUsage::of(&holds, *group, *ends, evidence.end_of(ends.point), told)
+        let mut usages: Vec<PortUsage> = Vec::new();
+        let one = |found: &mut Found<'_>, group: u32| {
+            let ends = groups.ends(group)?;
+            let holds = holds::of_group(evidence, group, &resets, case.two_msl());
+            found.add(&ends, &holds);
+            let many = holds.len() >= MANY;
+            many.then(|| PortUsage::of(holds, ends, evidence, told(case, &ends)))?
+        };
+        // Small groups side by side; a big one by itself, by all threads.
+        let runs = holds::runs(groups);
+        for runs in runs.chunk_by(|one, next| !is_big(groups, one) && !is_big(groups, next)) {
+            let parts = evidence.workers.map(runs, |_, run| {
+                let mut found = hosts.find();
+                let usages: Vec<PortUsage> = run.clone().filter_map(|group| one(&mut found, group)).collect();
+                (usages, found.finish())
             });
-            usages.extend(of_batch.into_iter().flatten());
-            holds.add_time_waits(groups, &mut hosts);
+            for (of_run, found) in parts {
+                usages.extend(of_run);
+                hosts.append(found);
+            }
         }
         let time_waits = hosts.finish(&evidence.workers);
         Self { usages, populations: time_wait_pressure::populations(case, time_waits) }
@@ -46,4 +56,13 @@ impl Occupancy {
         let place = self.usages.binary_search_by(|usage| usage.ends.cmp(ends)).ok()?;
         self.usages.get(place)
     }
+}
+
+fn is_big(groups: &Groups, run: &Range<u32>) -> bool {
+    groups.members(run.clone()).len() >= BIG
+}
+
+/// The range of ports that the client's own host tells.
+fn told(case: &Case<'_>, ends: &Ends) -> Option<(u16, u16)> {
+    Limits::of(case, ends.client).and_then(|limits| limits.ports()).map(|(range, _)| range)
 }

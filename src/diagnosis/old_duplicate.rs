@@ -3,6 +3,7 @@
 //! RFC 9293 sections 3.4.3 and 3.6.1 (what TIME-WAIT protects from), RFC 7323 section 5.3 (PAWS). A FIN that is
 //! repeated because its ACK was lost is no old duplicate; neither are keep-alives and plain retransmissions.
 
+use super::finding::Exhibits;
 use super::late_segments::{Groups, age, finding as blank, groups, sender};
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
 use crate::connection::{Late, LateAnswer, LateKind};
@@ -84,7 +85,7 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, crate::connection::Soc
         );
         case.exhibit(key.0, late.frame, late.at, text)
     };
-    finding.exhibit_all(late.iter().map(exhibit).collect::<Vec<_>>());
+    finding.exhibit_all(Exhibits::of(late.iter(), |late| late.at, exhibit));
     finding.rule_out(
         say!("a FIN repeated because its ACK was lost"),
         say!("these are data, SYNs or segments with numbers of an earlier incarnation"),

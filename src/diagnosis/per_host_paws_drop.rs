@@ -3,12 +3,14 @@
 //! The kernel's rule is replayed (see `replay`) for each pair of hosts. It holds where SYNs that it drops went
 //! unanswered, none of them was answered, and being behind and being unanswered go together beyond chance.
 
+use super::finding::Exhibits;
 use super::host_facts::{Excluded, HostFacts};
-use super::replay::WithoutTimestamps;
-use super::weigh::{Cause, OtherCause, PawsVerdict, Service, Unanswered};
+use super::replay::{Remembered, WithoutTimestamps};
+use super::weigh::{Cause, OtherCause, PawsVerdict, Service};
 use super::{
     Case, Cell, Confidence, Exhibit, Finding, KernelVersion, NotJudged, Rule, Severity, Table, Verdict, number,
 };
+use crate::evidence::pairs::SynSeen;
 use crate::language::{Text, pages, plural, say, words};
 
 pub(super) static RULE: Rule =
@@ -109,7 +111,9 @@ fn finding(case: &Case<'_>, service: &Service, chance: f64, host: Option<&HostFa
     finding.metric("recall", share(service.tally.dropped, service.tally.unexplained));
     service.slow_metrics(&mut finding);
     let proofs = service.unanswered.iter().filter(|u| matches!(u.cause, Cause::PawsDrop | Cause::PawsDropOr(_)));
-    finding.exhibit_all(proofs.filter_map(|unanswered| exhibit(case, service, unanswered)).collect::<Vec<_>>());
+    let proofs = proofs.filter_map(|unanswered| Some((&unanswered.syn, unanswered.remembered?)));
+    let show = |(syn, remembered)| exhibit(case, service.point, syn, remembered);
+    finding.exhibit_all(Exhibits::of(proofs, |(syn, _)| syn.at, show));
     if let Some(host) = host {
         finding.confidence = host.weigh_paws(case, &mut finding).confidence(finding.confidence);
     }
@@ -190,8 +194,7 @@ fn clocks(service: &Service) -> Text {
     }
 }
 
-fn exhibit(case: &Case<'_>, service: &Service, unanswered: &Unanswered) -> Option<Exhibit> {
-    let (syn, remembered) = (&unanswered.syn, unanswered.remembered?);
+fn exhibit(case: &Case<'_>, point: u16, syn: &SynSeen, remembered: Remembered) -> Exhibit {
     let age = syn.at.since(remembered.from);
     let text = match syn.tsval {
         Some(tsval) => say!(
@@ -209,7 +212,7 @@ fn exhibit(case: &Case<'_>, service: &Service, unanswered: &Unanswered) -> Optio
             age
         ),
     };
-    Some(case.exhibit(service.point, syn.frame, syn.at, text))
+    case.exhibit(point, syn.frame, syn.at, text)
 }
 
 /// One row a clock: rate, how far behind the highest, attempts, failures.

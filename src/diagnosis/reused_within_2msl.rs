@@ -29,8 +29,21 @@ const RETRY: Span = Span::from_secs(10);
 /// Reuses that a table shows one by one.
 const SHOWN: usize = 40;
 
-/// When a socket pair was used again, and what that drew.
-type Reuse = (Span, ReuseOutcome);
+/// When a socket pair was used again, what that drew, and who held the TIME-WAIT that was met.
+#[derive(Clone, Copy)]
+struct Reuse {
+    interval: Span,
+    outcome: ReuseOutcome,
+    holder: Who,
+}
+
+/// Reuses of one group that came too early to tell, and how many of them were accepted at once.
+#[derive(Clone, Copy, Default)]
+struct Undecided {
+    count: u64,
+    accepted: u64,
+}
+
 /// Retries under another port, by what stays the same: capture point, client address, server socket, ISN.
 type Retries<'a> = HashMap<(u16, IpAddr, Socket, SeqNumber), Vec<Connection<'a>>>;
 
@@ -39,31 +52,46 @@ fn judge(case: &Case<'_>) -> Verdict {
     // Made before the threads part, since none of them may wait for what another one makes; and before the reuses
     // are picked, so that memory holds one of both.
     case.occupancy();
-    let soon = |connection: Connection<'_>| connection.reuse().filter(|(interval, _)| *interval < longest);
-    let mut reused = groups_among(case, &case.evidence.tally.reused, soon);
+    let soon = |connection: Connection<'_>| {
+        let (interval, outcome) = connection.reuse().filter(|(interval, _)| *interval < longest)?;
+        Some(Reuse { interval, outcome, holder: holder(connection) })
+    };
+    let reused = groups_among(case, &case.evidence.tally.reused, soon);
+    let mut reused: Vec<(Group<'_, Reuse>, Undecided)> =
+        reused.into_iter().map(|group| (group, Undecided::default())).collect();
+    let two_msl = case.two_msl();
+    case.evidence.workers.each(&mut reused, |(group, undecided)| *undecided = leave_out_late(group, two_msl));
     // Where all came that late, nothing was reused too early.
-    reused.retain(|group| group.picked.iter().any(|(_, (interval, _))| *interval < case.two_msl()));
+    reused.retain(|(group, _)| !group.picked.is_empty());
     let retries = retries(case, &reused);
-    let found = case.evidence.workers.map(&reused, |_, group| {
-        let mut finding = finding(case, group, &retries);
-        recycled::weigh(case, &mut finding, group, &reused);
+    let found = case.evidence.workers.map(&reused, |_, (group, undecided)| {
+        let mut finding = finding(case, group, *undecided, &retries);
+        recycled::weigh(case, &mut finding, group, reused.iter().map(|(group, _)| group));
         finding
     });
     Verdict { found, not_judged: Vec::new() }
 }
 
-fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Finding {
+/// Takes out what came after 2MSL, where nobody can tell, and counts it.
+fn leave_out_late(group: &mut Group<'_, Reuse>, two_msl: Span) -> Undecided {
+    let late = |reuse: &Reuse| reuse.interval >= two_msl;
+    let undecided = Undecided {
+        count: group.count(|_, reuse| late(reuse)),
+        accepted: group.count(|_, reuse| late(reuse) && reuse.outcome == ReuseOutcome::Accepted),
+    };
+    group.picked.retain(|(_, reuse)| !late(reuse));
+    undecided
+}
+
+fn finding(case: &Case<'_>, group: &Group<'_, Reuse>, undecided: Undecided, retries: &Retries<'_>) -> Finding {
     let two_msl = case.two_msl();
-    let early = all.picked.iter().filter(|(_, (interval, _))| *interval < two_msl).copied().collect();
-    let group = &Group { point: all.point, client: all.client, server: all.server, picked: early };
-    let undecided = all.total().saturating_sub(group.total());
     let (client, server, total) = (group.client, group.server, group.total());
-    let count = |wanted: &[ReuseOutcome]| group.count(|_, (_, outcome)| wanted.contains(outcome));
+    let count = |wanted: &[ReuseOutcome]| group.count(|_, reuse| wanted.contains(&reuse.outcome));
     let accepted = count(&[ReuseOutcome::Accepted]);
     let challenged = count(&[ReuseOutcome::Challenged, ReuseOutcome::ChallengedThenAccepted]);
-    let followed = group.count(|connection, (_, outcome)| lost(*outcome) && followed(*connection, retries).is_some());
-    let lost = group.count(|_, (_, outcome)| lost(*outcome)).saturating_sub(followed);
-    let shortest = group.picked.iter().map(|(_, (interval, _))| *interval).min().unwrap_or_default();
+    let followed = group.count(|connection, reuse| followed_by(*connection, reuse.outcome, retries).is_some());
+    let lost = group.count(|_, reuse| lost(reuse.outcome)).saturating_sub(followed);
+    let shortest = group.picked.iter().map(|(_, reuse)| reuse.interval).min().unwrap_or_default();
     let trouble = lost > 0 || challenged > 0;
     let mut finding = group.finding(&RULE, if trouble { Severity::Warning } else { Severity::Info }, Confidence::High);
     finding.title = say!(
@@ -85,7 +113,7 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
             say!("came back from another port with the same ISN and opened there: a NAT gave the retry a new port.")
         ),
         undecided = sentence(
-            undecided,
+            undecided.count,
             say!("more came within 8 s after 2MSL, where timers may or may not have ended TIME-WAIT: nobody can tell.")
         ),
         group = ports(case, group)
@@ -95,14 +123,14 @@ fn finding(case: &Case<'_>, all: &Group<'_, Reuse>, retries: &Retries<'_>) -> Fi
     finding.metric("accepted", number(accepted));
     finding.metric("challenged", number(challenged));
     finding.metric("unanswered", number(count(&[ReuseOutcome::Unanswered])));
-    finding.metric("undecided", number(undecided));
+    finding.metric("undecided", number(undecided.count));
     finding.metric("followed", number(followed));
     finding.metric("median_s", median(group).secs());
     finding.metric("longest_delay_ms", delays(group, retries).max().unwrap_or_default().millis());
-    finding.metric("server_time_wait", number(group.count(|connection, _| holder(*connection) == Who::Server)));
-    finding.tables.push(histogram(all, two_msl));
+    finding.metric("server_time_wait", number(group.count(|_, reuse| reuse.holder == Who::Server)));
+    finding.tables.push(histogram(group, undecided, two_msl));
     finding.tables.push(one_by_one(group, retries));
-    finding.exhibit_all(group.exhibits(case, Show::First, |connection, (interval, outcome)| {
+    finding.exhibit_all(group.exhibits(case, Show::First, |connection, Reuse { interval, outcome, .. }| {
         let retried = match followed_by(*connection, *outcome, retries) {
             Some(next) => say!("; the same SYN came again from port {port}", port = next.client().port),
             None => Text::default(),
@@ -161,9 +189,9 @@ fn holder(connection: Connection<'_>) -> Who {
 }
 
 fn median(group: &Group<'_, Reuse>) -> Span {
-    let mut intervals: Vec<Span> = group.picked.iter().map(|(_, (interval, _))| *interval).collect();
-    intervals.sort_unstable();
-    intervals.get(intervals.len() / 2).copied().unwrap_or_default()
+    let mut intervals: Vec<Span> = group.picked.iter().map(|(_, reuse)| reuse.interval).collect();
+    let middle = intervals.len() / 2;
+    if intervals.is_empty() { Span::ZERO } else { *intervals.select_nth_unstable(middle).1 }
 }
 
 /// How long connecting took where it did not go through at once.
@@ -178,12 +206,12 @@ fn delay(connection: Connection<'_>, outcome: ReuseOutcome, retries: &Retries<'_
 }
 
 fn delays<'g>(group: &'g Group<'_, Reuse>, retries: &'g Retries<'_>) -> impl Iterator<Item = Span> + 'g {
-    group.picked.iter().filter_map(|(connection, (_, outcome))| delay(*connection, *outcome, retries))
+    group.picked.iter().filter_map(|(connection, reuse)| delay(*connection, reuse.outcome, retries))
 }
 
 /// Looks for the retries of reuses that never opened: one pass over all connections, if there is one at all.
-fn retries<'a>(case: &Case<'a>, reused: &[Group<'a, Reuse>]) -> Retries<'a> {
-    let failed = reused.iter().flat_map(|group| &group.picked).filter(|(_, (_, outcome))| lost(*outcome));
+fn retries<'a>(case: &Case<'a>, reused: &[(Group<'a, Reuse>, Undecided)]) -> Retries<'a> {
+    let failed = reused.iter().flat_map(|(group, _)| &group.picked).filter(|(_, reuse)| lost(reuse.outcome));
     let mut retries: Retries<'a> = failed.filter_map(|(connection, _)| Some((key(*connection)?, Vec::new()))).collect();
     if retries.is_empty() {
         return retries;
@@ -221,32 +249,33 @@ fn followed_by<'a>(connection: Connection<'_>, outcome: ReuseOutcome, retries: &
 }
 
 /// How many reuses came how soon, alone and together with all sooner ones.
-fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
+fn histogram(group: &Group<'_, Reuse>, undecided: Undecided, two_msl: Span) -> Table {
     let after = Span(two_msl.0.saturating_add(GRANULARITY.0));
     let mut edges: Vec<Span> =
         [1, 2, 5, 10, 30].map(Span::from_secs).into_iter().filter(|edge| *edge < two_msl).collect();
-    edges.extend([two_msl, after]);
-    let mut from = Span::ZERO;
+    edges.push(two_msl);
+    let mut counts = vec![(0_u64, 0_u64); edges.len()];
+    for (_, reuse) in &group.picked {
+        let place = edges.partition_point(|edge| *edge <= reuse.interval);
+        if let Some((count, accepted)) = counts.get_mut(place) {
+            *count += 1;
+            *accepted += u64::from(reuse.outcome == ReuseOutcome::Accepted);
+        }
+    }
+    let all = number(group.total() + undecided.count).max(1.0);
+    let names = edges.into_iter().map(|edge| say!("under {edge}", edge));
+    let names = names.chain([say!("{two_msl} to {after}: cannot tell", two_msl, after)]);
     let mut together = 0_u64;
     let mut rows = Vec::new();
-    for edge in edges {
-        let inside = |interval: Span| interval < edge && (interval >= from || from == Span::ZERO);
-        let count = all.count(|_, (interval, _)| inside(*interval));
-        let accepted = all.count(|_, (interval, outcome)| inside(*interval) && *outcome == ReuseOutcome::Accepted);
+    for (name, (count, accepted)) in names.zip(counts.into_iter().chain([(undecided.count, undecided.accepted)])) {
         together += count;
-        let name = if edge == after {
-            say!("{two_msl} to {after}: cannot tell", two_msl, after)
-        } else {
-            say!("under {edge}", edge)
-        };
-        let share = 100.0 * number(together) / number(all.total()).max(1.0);
+        let share = 100.0 * number(together) / all;
         rows.push(vec![
             Cell::Text(name),
             Cell::Count(count),
             Cell::Number((share * 10.0).round() / 10.0),
             Cell::Count(accepted),
         ]);
-        from = edge;
     }
     Table {
         title: say!("From the start of TIME-WAIT to the new SYN"),
@@ -258,9 +287,9 @@ fn histogram(all: &Group<'_, Reuse>, two_msl: Span) -> Table {
 /// Old and new numbers side by side, with the rule that decided.
 fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
     // What went wrong comes first, then the soonest; a group is in frame order, and the sort is stable.
-    let mut picked: Vec<_> = group.picked.iter().collect();
-    picked.sort_by_key(|(_, (interval, outcome))| (*outcome == ReuseOutcome::Accepted, *interval));
-    let row = |(connection, (interval, outcome)): &&(Connection<'_>, Reuse)| {
+    let key = |(_, reuse): &(Connection<'_>, Reuse)| (reuse.outcome == ReuseOutcome::Accepted, reuse.interval);
+    let picked = least(&group.picked, SHOWN, key);
+    let row = |(connection, Reuse { interval, outcome, holder }): &(Connection<'_>, Reuse)| {
         let deltas = Deltas::of(*connection);
         let text =
             |delta: Option<i32>| Cell::Text(Text::value(delta.map_or("–".to_owned(), |delta| format!("{delta:+}"))));
@@ -273,14 +302,14 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
         vec![
             Cell::Count(u64::from(connection.client().port)),
             Cell::Text(Text::value(interval.to_string())),
-            Cell::Text(Text::of(holder(*connection).name())),
+            Cell::Text(Text::of(holder.name())),
             text(deltas.isn),
             text(deltas.tsval),
             Cell::Text(outcome_text),
             Cell::Text(Text::value(
                 delay(*connection, *outcome, retries).map_or("–".to_owned(), |delay| delay.to_string()),
             )),
-            Cell::Text(deltas.rule(holder(*connection))),
+            Cell::Text(deltas.rule(*holder)),
         ]
     };
     Table {
@@ -297,8 +326,21 @@ fn one_by_one(group: &Group<'_, Reuse>, retries: &Retries<'_>) -> Table {
         )
         .map(Text::of)
         .to_vec(),
-        rows: picked.iter().take(SHOWN).map(row).collect(),
+        rows: picked.into_iter().map(row).collect(),
     }
+}
+
+/// The items with the least keys, in order of these; of items with one key, the first ones.
+fn least<T, K: Ord + Copy>(items: &[T], most: usize, key: impl Fn(&T) -> K) -> Vec<&T> {
+    let mut kept: Vec<(K, &T)> = Vec::with_capacity(most + 1);
+    for item in items {
+        let key = key(item);
+        if kept.len() < most || kept.last().is_some_and(|(worst, _)| key < *worst) {
+            kept.insert(kept.partition_point(|(other, _)| *other <= key), (key, item));
+            kept.truncate(most);
+        }
+    }
+    kept.into_iter().map(|(_, item)| item).collect()
 }
 
 /// How far the new incarnation's numbers are past the old one's.
@@ -336,5 +378,19 @@ impl Deltas {
             (_, Some(_)) => say!("ISN not higher, timestamp not newer: challenge ACK (RFC 9293 section 3.10.7.4)"),
             _ => say!("old numbers not captured"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_are_those_that_a_stable_sort_puts_first() {
+        let items: Vec<(u32, u32)> = (0..200_u32).map(|n| (n.wrapping_mul(2_654_435_761) % 13, n)).collect();
+        let mut sorted: Vec<&(u32, u32)> = items.iter().collect();
+        sorted.sort_by_key(|item| item.0);
+        sorted.truncate(40);
+        assert_eq!(least(&items, 40, |item| item.0), sorted);
     }
 }

@@ -4,6 +4,7 @@
 //! that is expected removes the bucket. A RST from the end that holds TIME-WAIT ends nothing; the RST of a client
 //! that clears the way for its new SYN belongs to SYN008.
 
+use super::finding::Exhibits;
 use super::late_segments::{age, finding as blank, groups};
 use super::{Case, Confidence, Finding, Rule, Severity, Verdict, number};
 use crate::connection::{Late, LateKind, Socket};
@@ -60,7 +61,7 @@ fn finding(case: &Case<'_>, key: &(u16, std::net::IpAddr, Socket), late: &[Late<
         );
         case.exhibit(key.0, late.frame, late.at, text)
     };
-    finding.exhibit_all(late.iter().map(exhibit).collect::<Vec<_>>());
+    finding.exhibit_all(Exhibits::of(late.iter(), |late| late.at, exhibit));
     finding.rule_out(say!("an aborted close (RST001)"), say!("both FINs had been acknowledged"));
     finding.advise(say!("Usually nothing. Many of them: find where the late segments come from (TW004)."));
     finding.advise(say!("net.ipv4.tcp_rfc1337=1 makes TIME-WAIT ignore RSTs, and with it those of clients that reuse a pair and clear the way (SYN008): they then time out."));

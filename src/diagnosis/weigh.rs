@@ -16,8 +16,9 @@ use std::net::IpAddr;
 use self::filter::Pattern;
 use self::loss::Loss;
 use self::overflow::{Overflow, Signs};
+use super::finding::Exhibits;
 use super::replay::{Prediction, Remembered, Tally, WithoutTimestamps};
-use super::{Case, Confidence, Exhibit, Finding, Rule, Severity, Subject, number};
+use super::{Case, Confidence, Finding, Rule, Severity, Subject, number};
 use crate::connection::Socket;
 use crate::evidence::clocks::Clocks;
 use crate::evidence::pairs::{Attempt, HostPair, SynSeen};
@@ -147,6 +148,8 @@ const CHANCE: f64 = 1e-3;
 /// Weighs every pair of hosts with an unanswered SYN.
 pub(super) fn weigh_all(case: &Case<'_>) -> Vec<Service> {
     let signs = Signs::of(case.evidence);
+    // Made before the threads part, since none of them may wait for what another one makes.
+    case.sight();
     let judged = case.pairs().map(case.evidence, |pair| weigh(case, pair, &signs));
     judged.into_iter().flatten().collect()
 }
@@ -443,7 +446,7 @@ impl Service {
     }
 
     /// The unanswered SYNs of some causes as exhibits.
-    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: Text) -> Vec<Exhibit> {
+    pub fn exhibits(&self, case: &Case<'_>, which: impl Fn(Cause) -> bool, why: Text) -> Exhibits {
         let of_cause =
             self.unanswered.iter().filter(|unanswered| which(unanswered.cause)).map(|unanswered| &unanswered.syn);
         let one = |syn: &SynSeen| {
@@ -455,7 +458,7 @@ impl Service {
                 say!("{again} from port {client_port} unanswered, {why}", again, client_port = syn.client_port, why),
             )
         };
-        of_cause.map(one).collect()
+        Exhibits::of(of_cause, |syn| syn.at, one)
     }
 
     /// Where a second capture point, nearer to the clients, places the failures.

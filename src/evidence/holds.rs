@@ -1,5 +1,5 @@
-//! Who holds which socket pair for how long: open, then in TIME-WAIT. One pass over all connections; what ports
-//! and TIME-WAIT populations over time are counted from.
+//! Who holds which socket pair for how long: open, then in TIME-WAIT. One group after the other; what ports and
+//! TIME-WAIT populations over time are counted from.
 //!
 //! RFC 9293 section 3.6.1 (TIME-WAIT); `TCP_TIMEWAIT_LEN` in include/net/tcp.h. A TIME-WAIT ends early where the
 //! pair's next incarnation was accepted, or a RST came that fits (RFC 1337).
@@ -11,20 +11,10 @@ use std::ops::Range;
 use hashbrown::HashMap;
 
 use super::Evidence;
-use super::groups::{Ends, Groups};
+use super::groups::{Ends, Groups, Place};
 use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
 use crate::ingest::Workers;
 use crate::time::{Span, Time};
-
-/// The holds of some groups. They are as many as connections, so that only some are there at a time.
-#[derive(Debug)]
-pub struct Holds {
-    /// One a shard, in order of their groups.
-    parts: Vec<Vec<Hold>>,
-}
-
-/// Connections whose holds are gathered at a time: 40 MiB.
-const BATCH: u64 = 1 << 20;
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
 pub const MANY: usize = 32;
@@ -32,9 +22,8 @@ pub const MANY: usize = 32;
 /// One incarnation of a socket pair, for as long as somebody holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    group: u32,
-    /// Shard and index of its connection.
-    pub connection: (u16, u32),
+    /// Whose it is.
+    pub connection: Place,
     /// The client's port.
     pub port: u16,
     /// Who holds TIME-WAIT.
@@ -60,55 +49,65 @@ pub struct TimeWaits {
     pub held: Held,
 }
 
-impl Holds {
-    /// Gathers the holds of some groups, by number; TIME-WAIT lasts for `two_msl`.
-    #[must_use]
-    pub fn of(evidence: &Evidence, groups: &Range<u32>, two_msl: Span) -> Self {
-        let parts =
-            evidence.workers.map(&evidence.shards, |number, shard| part(evidence, number, shard, groups, two_msl));
-        Self { parts }
-    }
+/// The holds of a group, in the order of its members; TIME-WAIT lasts for `two_msl`.
+#[must_use]
+pub fn of_group(evidence: &Evidence, group: u32, resets: &Resets, two_msl: Span) -> Vec<Hold> {
+    let members = evidence.groups.members(group..group.saturating_add(1));
+    // Incarnations of a socket pair lie in one shard.
+    let shards: Vec<&[Place]> = members.chunk_by(|one, next| one.0 == next.0).collect();
+    let mut parts = if members.len() >= BIG {
+        evidence.workers.map(&shards, |_, places| of_shard(evidence, places, resets, two_msl))
+    } else {
+        shards.into_iter().map(|places| of_shard(evidence, places, resets, two_msl)).collect()
+    };
+    let mut holds = if parts.len() == 1 { parts.pop().unwrap_or_default() } else { Vec::with_capacity(members.len()) };
+    parts.into_iter().for_each(|part| holds.extend(part));
+    holds
+}
 
-    /// Ranges of groups whose holds may be in memory together.
-    #[must_use]
-    pub fn batches(groups: &Groups) -> Vec<Range<u32>> {
-        let mut batches: Vec<Range<u32>> = Vec::new();
-        let mut together = 0;
-        for (group, _) in groups.iter() {
-            let size = u64::from(groups.size(group));
-            together += size;
-            match batches.last_mut() {
-                Some(last) if together <= BATCH => last.end = group.saturating_add(1),
-                _ => {
-                    batches.push(group..group.saturating_add(1));
-                    together = size;
-                }
+/// Connections of a group that is worth all threads.
+pub const BIG: usize = 1 << 16;
+
+/// Groups in runs of so many connections that each is worth a thread's while.
+#[must_use]
+pub fn runs(groups: &Groups) -> Vec<Range<u32>> {
+    const ENOUGH: u64 = 1 << 14;
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    let mut together = ENOUGH;
+    for (group, _) in groups.iter() {
+        let size = u64::from(groups.size(group));
+        match runs.last_mut() {
+            Some(last) if together + size <= ENOUGH => last.end = group.saturating_add(1),
+            _ => {
+                runs.push(group..group.saturating_add(1));
+                together = 0;
             }
         }
-        batches
+        together += size;
     }
+    runs
+}
 
-    /// The holds of a group, those of each shard in order of their first packets.
-    pub fn of_group(&self, group: u32) -> impl Iterator<Item = &Hold> {
-        self.parts.iter().flat_map(move |part| {
-            let begin = part.partition_point(|hold| hold.group < group);
-            part.get(begin..).unwrap_or(&[]).iter().take_while(move |hold| hold.group == group)
-        })
-    }
+/// RSTs that fit and came after a close, by connection.
+#[derive(Debug, Default)]
+pub struct Resets(Vec<HashMap<u32, Vec<(Side, Time)>>>);
 
-    /// Adds the TIME-WAITs to those of their hosts.
-    pub fn add_time_waits(&self, groups: &Groups, hosts: &mut Hosts) {
-        for part in &self.parts {
-            for (ends, holds) in by_group(part, groups) {
-                for (side, host) in hosts_of(&ends) {
-                    let Some(held) = hosts.0.get_mut(&host) else { continue };
-                    for hold in time_waits(holds, side) {
-                        held.begins.push(hold.closed);
-                        held.ends.push(hold.until);
-                    }
-                }
+impl Resets {
+    /// Those of all connections.
+    #[must_use]
+    pub fn of(evidence: &Evidence) -> Self {
+        let of_shard = |shard: &Tracked| {
+            let mut resets: HashMap<u32, Vec<(Side, Time)>> = HashMap::new();
+            for late in shard.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
+                resets.entry(late.connection.index()).or_default().push((late.by, late.at));
             }
-        }
+            resets
+        };
+        Self(evidence.workers.map(&evidence.shards, |_, shard| of_shard(shard)))
+    }
+
+    fn of_connection(&self, (shard, index): Place) -> &[(Side, Time)] {
+        self.0.get(usize::from(shard)).and_then(|shard| shard.get(&index)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -130,6 +129,21 @@ impl Hosts {
         Self(many.map(|(host, _)| (host, Held::default())).collect())
     }
 
+    /// Looks for TIME-WAITs of these hosts.
+    #[must_use]
+    pub fn find(&self) -> Found<'_> {
+        Found { wanted: self, held: HashMap::new() }
+    }
+
+    /// Adds what was found.
+    pub fn append(&mut self, found: Vec<(Host, Held)>) {
+        for (host, mut more) in found {
+            let Some(held) = self.0.get_mut(&host) else { continue };
+            held.begins.append(&mut more.begins);
+            held.ends.append(&mut more.ends);
+        }
+    }
+
     /// Those that have many, by capture point and address.
     #[must_use]
     pub fn finish(self, workers: &Workers) -> Vec<TimeWaits> {
@@ -140,8 +154,37 @@ impl Hosts {
     }
 }
 
+/// TIME-WAITs of wanted hosts in some groups.
+#[derive(Debug)]
+pub struct Found<'a> {
+    wanted: &'a Hosts,
+    held: HashMap<Host, Held>,
+}
+
+impl Found<'_> {
+    /// Adds the TIME-WAITs among the holds of a group.
+    pub fn add(&mut self, ends: &Ends, holds: &[Hold]) {
+        for (side, host) in hosts_of(ends) {
+            if !self.wanted.0.contains_key(&host) {
+                continue;
+            }
+            for hold in time_waits(holds, side) {
+                let held = self.held.entry(host).or_default();
+                held.begins.push(hold.closed);
+                held.ends.push(hold.until);
+            }
+        }
+    }
+
+    /// By host, in any order.
+    #[must_use]
+    pub fn finish(self) -> Vec<(Host, Held)> {
+        self.held.into_iter().collect()
+    }
+}
+
 impl Hold {
-    fn of(connection: Connection<'_>, end: Time, two_msl: Span) -> Self {
+    fn of(place: Place, connection: Connection<'_>, end: Time, two_msl: Span) -> Self {
         let (close, time_wait) = (connection.close(), connection.time_wait_side());
         let last = connection.last().1;
         let closed = match (connection.time_wait_from(), close) {
@@ -156,9 +199,8 @@ impl Hold {
         };
         let until = if time_wait == Who::None { closed } else { closed.plus(two_msl) };
         let from = connection.first().1.min(closed);
-        let place = (0, connection.index());
         let port = connection.client().port;
-        Self { group: 0, connection: place, port, time_wait, reused: false, from, closed, until }
+        Self { connection: place, port, time_wait, reused: false, from, closed, until }
     }
 
     /// The pair's next incarnation: the client gives its own TIME-WAIT up when it sends, the server when it accepts.
@@ -281,42 +323,28 @@ impl Held {
     }
 }
 
-type Host = (u16, IpAddr);
+/// A capture point and an address.
+pub type Host = (u16, IpAddr);
 
-/// The holds that one shard has of some groups, in order of these.
-fn part(evidence: &Evidence, number: usize, shard: &Tracked, wanted: &Range<u32>, two_msl: Span) -> Vec<Hold> {
-    let groups = evidence.groups.of_shard(number);
-    let number = u16::try_from(number).unwrap_or(u16::MAX);
-    let mut holds: Vec<Hold> = Vec::with_capacity(groups.iter().filter(|group| wanted.contains(group)).count());
-    // Incarnations of a socket pair follow one another: where the hold of each connection lies.
-    let mut places: Vec<u32> = vec![u32::MAX; shard.len()];
-    for (connection, group) in shard.connections().zip(groups).filter(|(_, group)| wanted.contains(group)) {
-        let known = |index: u32| places.get(index as usize).map_or(usize::MAX, |place| *place as usize);
-        if let Some(before) = connection.previous().and_then(|previous| holds.get_mut(known(previous.index()))) {
+/// The holds of some connections of one group and one shard.
+fn of_shard(evidence: &Evidence, places: &[Place], resets: &Resets, two_msl: Span) -> Vec<Hold> {
+    let mut holds: Vec<Hold> = Vec::with_capacity(places.len());
+    for (place, connection) in evidence.picked(places) {
+        // Incarnations of a socket pair follow one another, and are of one group.
+        if let Some(previous) = connection.previous()
+            && let Ok(before) = holds.binary_search_by_key(&previous.index(), |hold| hold.connection.1)
+            && let Some(before) = holds.get_mut(before)
+        {
             before.cut(connection);
         }
-        if let Some(place) = places.get_mut(connection.index() as usize) {
-            *place = u32::try_from(holds.len()).unwrap_or(u32::MAX);
-        }
-        let mut hold = Hold::of(connection, evidence.end_of(connection.point()), two_msl);
-        (hold.group, hold.connection.0) = (*group, number);
-        holds.push(hold);
+        holds.push(Hold::of(place, connection, evidence.end_of(connection.point()), two_msl));
     }
-    for late in shard.late().filter(|late| late.kind == LateKind::Rst && late.expected) {
-        let place = places.get(late.connection.index() as usize).map_or(usize::MAX, |place| *place as usize);
-        if let Some(hold) = holds.get_mut(place) {
-            hold.reset(late.by, late.at);
+    for hold in &mut holds {
+        for (by, at) in resets.of_connection(hold.connection) {
+            hold.reset(*by, *at);
         }
     }
-    // A stable sort keeps each group in order of its first packets.
-    holds.sort_by_key(|hold| hold.group);
     holds
-}
-
-/// The holds of each group, with its ends.
-fn by_group<'h>(part: &'h [Hold], groups: &Groups) -> impl Iterator<Item = (Ends, &'h [Hold])> {
-    let same = part.chunk_by(|one, other| one.group == other.group);
-    same.filter_map(|holds| Some((groups.ends(holds.first()?.group)?, holds)))
 }
 
 fn time_waits(holds: &[Hold], side: Side) -> impl Iterator<Item = &Hold> {

@@ -3,8 +3,8 @@
 //!
 //! Grouping is by (client address, server address), because that is the key under which Linux remembered
 //! timestamps (`tcpm_saddr`, `tcpm_daddr` in net/ipv4/tcp_metrics.c since 3.14). Only pairs with at least one
-//! unanswered SYN are worth replaying. They are listed first and gathered one by one, so that memory holds the
-//! SYNs of a few pairs and never those of a whole capture.
+//! unanswered SYN are worth replaying. They are listed first and gathered one by one, each by one thread and a big one
+//! by all, so that memory holds the SYNs of a few pairs and never those of a whole capture.
 
 mod copies;
 
@@ -14,12 +14,12 @@ use std::ops::Range;
 
 pub use copies::{Translated, TranslatedSyn, translated};
 use hashbrown::{HashMap, HashSet};
-use rayon::prelude::*;
 
 use super::Evidence;
 use super::clocks::{Clocks, Tick, tell_apart};
-use super::groups::Ends;
+use super::groups::{Ends, Place};
 use crate::connection::{Connection, Opened, Side, Syn, SynFate, Tracked, Who};
+use crate::ingest::Workers;
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::{Span, Time};
 
@@ -41,8 +41,6 @@ pub struct HostPair {
     pub taught: Vec<Taught>,
     /// Attempts on server ports with an unanswered SYN, in order of the ports.
     pub attempts: Vec<Attempt>,
-    /// By shard, until they are joined.
-    parts: Vec<Part>,
 }
 
 /// One attempt: SYNs with one ISN on one socket pair.
@@ -100,8 +98,8 @@ pub struct SynSeen {
     pub isn: SeqNumber,
     /// Milliseconds, `u32::MAX` for none.
     time_wait_age: u32,
-    /// Shard and index of its connection.
-    pub connection: (u16, u32),
+    /// Its connection.
+    pub connection: Place,
     /// The client's port.
     pub client_port: u16,
     /// The server's port.
@@ -123,8 +121,8 @@ pub struct Taught {
     pub at: Time,
     /// The client's TSval.
     pub tsval: TsVal,
-    /// Shard and index of the connection.
-    pub connection: (u16, u32),
+    /// The connection that taught it.
+    pub connection: Place,
     /// Its first frame, counted from 0 at its capture point.
     frame: u64,
     /// The peer's FIN taught it, after the ACK of the own one.
@@ -145,8 +143,6 @@ pub enum Which {
 pub struct PairIndex {
     /// By capture point and addresses.
     pairs: Vec<Listed>,
-    /// The pair of each group; `u32::MAX` for none.
-    of_group: Vec<u32>,
     /// Capture point and frame of every SYN that is shown again nearer to the server.
     copies: HashSet<(u16, u64)>,
 }
@@ -157,6 +153,8 @@ struct Listed {
     key: PairKey,
     /// Server ports with an unanswered SYN, in order.
     ports: Vec<u16>,
+    /// Its groups: one a server port.
+    groups: Range<u32>,
     connections: usize,
 }
 
@@ -229,18 +227,13 @@ impl PairIndex {
         index
     }
 
-    /// Applies `work` to every pair, in order of the pairs; some are gathered at a time, so that memory holds a part
-    /// of the SYNs only.
+    /// Applies `work` to every pair; the results stand in order of the pairs. Small pairs are worked at side by side.
     pub fn map<T: Send>(&self, evidence: &Evidence, work: impl Fn(&HostPair) -> T + Sync) -> Vec<T> {
         let later = later_syns(evidence);
+        let side_by_side = self.pairs.chunk_by(|one, next| !one.is_big() && !next.is_big());
         let mut results = Vec::with_capacity(self.pairs.len());
-        let mut begin = 0;
-        while begin < self.pairs.len() {
-            let end = self.batch(begin);
-            let mut gathered = self.gather(evidence, begin..end, &later);
-            evidence.workers.each(&mut gathered, HostPair::sort);
-            results.extend(evidence.workers.map(&gathered, |_, pair| work(pair)));
-            begin = end;
+        for listed in side_by_side {
+            results.extend(evidence.workers.map(listed, |_, listed| work(&self.gather(evidence, listed, &later))));
         }
         results
     }
@@ -249,9 +242,7 @@ impl PairIndex {
     #[must_use]
     pub fn pair(&self, evidence: &Evidence, key: PairKey) -> Option<HostPair> {
         let place = self.pairs.binary_search_by_key(&key, |listed| listed.key).ok()?;
-        let mut pair = self.gather(evidence, place..place + 1, &later_syns(evidence)).pop()?;
-        pair.sort();
-        Some(pair)
+        Some(self.gather(evidence, self.pairs.get(place)?, &later_syns(evidence)))
     }
 
     fn listed(evidence: &Evidence, which: Which) -> Self {
@@ -264,106 +255,125 @@ impl PairIndex {
         let flagged: BTreeSet<u32> = flagged.into_iter().flatten().collect();
         // Groups are in order of capture point, client and server: those of one pair are neighbours.
         let mut pairs: Vec<Listed> = Vec::new();
-        for ends in flagged.iter().filter_map(|group| groups.ends(*group)) {
+        for (group, ends) in flagged.iter().filter_map(|group| Some((*group, groups.ends(*group)?))) {
             let key = key(&ends);
             if pairs.last().is_none_or(|listed| listed.key != key) {
-                pairs.push(Listed { key, ports: Vec::new(), connections: 0 });
+                pairs.push(Listed { key, ports: Vec::new(), groups: group..group, connections: 0 });
             }
             if let (Which::Unanswered, Some(listed)) = (which, pairs.last_mut()) {
                 listed.ports.push(ends.server.port);
             }
         }
-        let mut of_group = vec![u32::MAX; groups.len()];
-        for ((group, ends), pair) in groups.iter().zip(&mut of_group) {
+        for (group, ends) in groups.iter() {
             let Ok(place) = pairs.binary_search_by_key(&key(&ends), |listed| listed.key) else { continue };
-            *pair = u32::try_from(place).unwrap_or(u32::MAX);
             if let Some(listed) = pairs.get_mut(place) {
+                listed.groups = listed.groups.start.min(group)..group.saturating_add(1);
                 listed.connections += groups.size(group) as usize;
             }
         }
-        Self { pairs, of_group, copies: HashSet::new() }
+        Self { pairs, copies: HashSet::new() }
     }
 
-    /// Where the batch that begins at a pair ends.
-    fn batch(&self, begin: usize) -> usize {
-        let mut together = 0;
-        let fits = self.pairs.iter().skip(begin).take_while(|listed| {
-            together += listed.connections;
-            together <= BATCH
-        });
-        begin + fits.count().max(1)
-    }
-
-    /// Some pairs, unsorted, from one pass over all connections: one after the other is much faster to read than
-    /// those of each pair, which lie far apart.
-    fn gather(&self, evidence: &Evidence, range: Range<usize>, later: &LaterSyns<'_>) -> Vec<HostPair> {
-        let listed = self.pairs.get(range.clone()).unwrap_or(&[]);
-        let parts = evidence.workers.map(&evidence.shards, |number, _| self.part(evidence, number, &range, later));
-        let mut pairs: Vec<HostPair> = listed.iter().map(HostPair::empty).collect();
-        for part in parts {
-            pairs.iter_mut().zip(part).for_each(|(pair, part)| pair.parts.push(part));
+    /// All SYNs of a pair in order.
+    fn gather(&self, evidence: &Evidence, listed: &Listed, later: &LaterSyns<'_>) -> HostPair {
+        let members = evidence.groups.members(listed.groups.clone());
+        let mut parts: Vec<Part> = if listed.is_big() {
+            let pieces: Vec<&[Place]> = members.chunks(PIECE).collect();
+            evidence.workers.map(&pieces, |_, places| self.part(evidence, listed, places, later))
+        } else {
+            vec![self.part(evidence, listed, members, later)]
+        };
+        let (point, client, server) = listed.key;
+        let mut whole = parts.pop().unwrap_or_default();
+        if !parts.is_empty() {
+            parts.push(whole);
+            whole = Part::with_capacity(&parts);
+            parts.into_iter().for_each(|part| whole.append(part));
         }
-        pairs
+        whole.sort(listed.is_big().then_some(&evidence.workers));
+        let Part { syns, taught, attempts, .. } = whole;
+        HostPair { point, client, server, syns, taught, attempts }
     }
 
-    /// What one shard has of some pairs.
-    fn part(&self, evidence: &Evidence, number: usize, range: &Range<usize>, later: &LaterSyns<'_>) -> Vec<Part> {
-        let mut parts: Vec<Part> = range.clone().map(|_| Part::default()).collect();
-        let (Some(tracked), Some(later)) = (evidence.shards.get(number), later.get(number)) else { return parts };
-        let shard = u16::try_from(number).unwrap_or(u16::MAX);
-        for (connection, group) in tracked.connections().zip(evidence.groups.of_shard(number)) {
-            let pair = self.of_group.get(*group as usize).map_or(usize::MAX, |pair| *pair as usize);
-            let Some(part) = pair.checked_sub(range.start).and_then(|place| parts.get_mut(place)) else { continue };
-            let Some(Listed { key, ports, .. }) = self.pairs.get(pair) else { continue };
-            let again = later.get(&connection.index()).map_or(&[][..], Vec::as_slice);
-            let from = part.syns.len();
-            let syns = connection.first_syn().into_iter().chain(again.iter().copied());
-            part.syns.extend(syns.map(|syn| {
-                let copy = !self.copies.is_empty() && self.copies.contains(&(key.0, syn.frame));
-                SynSeen { copy, ..seen(shard, &syn) }
-            }));
-            if ports.binary_search(&connection.server().port).is_ok() {
-                part.attempts.extend(part.syns.get(from..).and_then(Attempt::of));
+    /// What some connections of a pair have.
+    fn part(&self, evidence: &Evidence, listed: &Listed, places: &[Place], later: &LaterSyns<'_>) -> Part {
+        let mut part = Part { syns: Vec::with_capacity(places.len()), ..Part::default() };
+        let point = listed.key.0;
+        let mut attempt: Vec<SynSeen> = Vec::new();
+        for (place, connection) in evidence.picked(places) {
+            let one = |syn: &Syn<'_>| {
+                let copy = !self.copies.is_empty() && self.copies.contains(&(point, syn.frame));
+                SynSeen { copy, ..seen(place, syn) }
+            };
+            attempt.clear();
+            attempt.extend(connection.first_syn().as_ref().map(one));
+            part.syns.extend_from_slice(&attempt);
+            if let Some(again) = later.get(usize::from(place.0)).and_then(|later| later.get(&place.1)) {
+                attempt.extend(again.iter().map(one));
+                part.again.extend(again.iter().map(one));
             }
-            part.taught.extend(taught(shard, connection));
+            if listed.ports.binary_search(&connection.server().port).is_ok() {
+                part.attempts.extend(Attempt::of(&attempt));
+            }
+            part.taught.extend(taught(place, connection));
         }
-        parts
+        part
     }
 }
 
-impl HostPair {
-    fn empty(listed: &Listed) -> Self {
-        let (point, client, server) = listed.key;
-        Self { point, client, server, syns: Vec::new(), taught: Vec::new(), attempts: Vec::new(), parts: Vec::new() }
+impl Listed {
+    /// Whether it is worth all threads, and not to be held beside others.
+    const fn is_big(&self) -> bool {
+        self.connections >= 1 << 16
+    }
+}
+
+/// Connections of a big pair that one thread looks at in one go.
+const PIECE: usize = 1 << 14;
+
+/// What some connections of a pair have.
+#[derive(Debug, Default)]
+struct Part {
+    /// SYNs that opened a connection: in frame order for each server port and shard.
+    syns: Vec<SynSeen>,
+    /// Those that came later.
+    again: Vec<SynSeen>,
+    taught: Vec<Taught>,
+    attempts: Vec<Attempt>,
+}
+
+impl Part {
+    fn with_capacity(parts: &[Self]) -> Self {
+        Self {
+            syns: Vec::with_capacity(parts.iter().map(|part| part.syns.len() + part.again.len()).sum()),
+            again: Vec::new(),
+            taught: Vec::with_capacity(parts.iter().map(|part| part.taught.len()).sum()),
+            attempts: Vec::with_capacity(parts.iter().map(|part| part.attempts.len()).sum()),
+        }
     }
 
-    /// Joins what the shards gave.
-    fn sort(&mut self) {
-        self.syns.reserve_exact(self.parts.iter().map(|part| part.syns.len()).sum());
-        self.taught.reserve_exact(self.parts.iter().map(|part| part.taught.len()).sum());
-        for part in std::mem::take(&mut self.parts) {
-            self.syns.extend(part.syns);
-            self.taught.extend(part.taught);
-            self.attempts.extend(part.attempts);
+    fn append(&mut self, part: Self) {
+        self.syns.extend(part.syns);
+        self.syns.extend(part.again);
+        self.taught.extend(part.taught);
+        self.attempts.extend(part.attempts);
+    }
+
+    fn sort(&mut self, all_threads: Option<&Workers>) {
+        self.syns.append(&mut self.again);
+        if let Some(workers) = all_threads {
+            // These sorts take no memory.
+            workers.sort_by_key(&mut self.syns, |syn| syn.frame);
+            workers.sort_by_key(&mut self.taught, Taught::order);
+        } else {
+            // These join what is in order already.
+            self.syns.sort_by_key(|syn| syn.frame);
+            self.taught.sort_by_key(Taught::order);
         }
-        // A pair may have a million: these sorts take no memory, and all threads.
-        self.syns.par_sort_unstable_by_key(|syn| syn.frame);
-        self.taught.par_sort_unstable_by_key(Taught::order);
         if !self.attempts.is_sorted_by_key(|attempt| attempt.server_port) {
             self.attempts.sort_by_key(|attempt| attempt.server_port);
         }
     }
-}
-
-/// Connections of the pairs that are gathered at a time: twenty-five MiB of SYNs and lessons.
-const BATCH: usize = 1 << 17;
-
-/// What one shard has of a pair, in frame order.
-#[derive(Clone, Debug, Default)]
-struct Part {
-    syns: Vec<SynSeen>,
-    taught: Vec<Taught>,
-    attempts: Vec<Attempt>,
 }
 
 fn key(ends: &Ends) -> PairKey {
@@ -390,7 +400,7 @@ fn counts(syn: &Syn<'_>) -> bool {
     !syn.stale && !syn.by_server
 }
 
-fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
+fn seen(place: Place, syn: &Syn<'_>) -> SynSeen {
     let connection = syn.connection;
     let before = connection.previous().filter(|before| before.time_wait_side().includes(Side::Server));
     let age = before.and_then(Connection::time_wait_from).map(|from| syn.at.since(from).0.max(0) / 1_000_000);
@@ -400,7 +410,7 @@ fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
         tsval: syn.tsval,
         isn: syn.isn,
         time_wait_age: age.map_or(u32::MAX, |age| u32::try_from(age).unwrap_or(u32::MAX - 1)),
-        connection: (shard, connection.index()),
+        connection: place,
         client_port: connection.client().port,
         server_port: connection.server().port,
         retransmission: syn.retransmission,
@@ -411,13 +421,13 @@ fn seen(shard: u16, syn: &Syn<'_>) -> SynSeen {
 }
 
 /// Only an active close by the server teaches it; a RST, or a close by the client first, does not.
-fn taught(shard: u16, connection: Connection<'_>) -> impl Iterator<Item = Taught> {
+fn taught(place: Place, connection: Connection<'_>) -> impl Iterator<Item = Taught> {
     let by_server = matches!(connection.active_closer(), Who::Server | Who::Both);
     let learnt = connection.learnt().into_iter().zip([false, true]);
     learnt.filter_map(move |(learnt, with_fin)| {
         let learnt = learnt.filter(|learnt| by_server && learnt.side == Side::Server)?;
-        let (connection, frame) = ((shard, connection.index()), connection.first().0);
-        Some(Taught { at: learnt.at, tsval: learnt.tsval, connection, frame, with_fin })
+        let frame = connection.first().0;
+        Some(Taught { at: learnt.at, tsval: learnt.tsval, connection: place, frame, with_fin })
     })
 }
 

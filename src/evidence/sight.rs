@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Evidence;
+use super::groups::Place;
 use crate::connection::{Connection, Opened, Side, Socket, Tracked};
 use crate::time::{Span, Time};
-
-/// A connection: the shard, and its index there.
-pub type Place = (u16, u32);
 
 /// Examples that are kept of each kind.
 const EXAMPLES: usize = 20;

@@ -6,7 +6,7 @@
 
 use super::super::host_limits::line;
 use super::super::{Case, Finding, number};
-use super::{Group, Reuse, holder};
+use super::{Group, Reuse};
 use crate::connection::{Connection, Who};
 use crate::evidence::hosts::{Delta, HostView};
 use crate::language::{Text, say};
@@ -17,16 +17,18 @@ const RECYCLED: &str = "TcpExtTWRecycled";
 const SLACK: Span = Span::from_secs(5);
 
 /// Holds a client's counter against its reuses, all of its servers together: the counter knows no server.
-pub(super) fn weigh(case: &Case<'_>, finding: &mut Finding, group: &Group<'_, Reuse>, all: &[Group<'_, Reuse>]) {
+pub(super) fn weigh<'g, 'c: 'g>(
+    case: &Case<'_>,
+    finding: &mut Finding,
+    group: &Group<'_, Reuse>,
+    all: impl Iterator<Item = &'g Group<'c, Reuse>>,
+) {
     let Some(host) = case.host_at(group.client) else { return };
-    let same = |other: &&Group<'_, Reuse>| {
+    let same = |other: &&'g Group<'c, Reuse>| {
         other.point == group.point && case.host_at(other.client).is_some_and(|other| std::ptr::eq(other, host))
     };
-    let own = |(connection, (interval, _)): &&(Connection<'_>, Reuse)| {
-        *interval < case.two_msl() && matches!(holder(*connection), Who::Client | Who::Both)
-    };
+    let own = |(_, reuse): &&(Connection<'_>, Reuse)| matches!(reuse.holder, Who::Client | Who::Both);
     let times: Vec<Time> = all
-        .iter()
         .filter(same)
         .flat_map(|group| group.picked.iter().filter(own))
         .map(|(connection, _)| connection.first().1)
