@@ -37,7 +37,7 @@ pub use part::write as write_part;
 pub use rows::Plan;
 pub use text::Text;
 pub use walk::members;
-pub use workers::Workers;
+pub use workers::{MANY, Workers};
 
 use std::sync::Arc;
 

@@ -37,21 +37,23 @@ pub(super) fn groups_among<'a, T: Send>(
     let evidence = case.evidence;
     let chunks: Vec<&[Place]> = places.chunks(CHUNK).collect();
     let picked = evidence.workers.map(&chunks, |_, chunk| {
-        let one = |(place, connection)| Some((evidence.groups.of(place), (connection, pick(connection)?)));
-        evidence.picked(chunk).filter_map(one).collect::<Vec<(u32, (Connection<'a>, T))>>()
+        let one = |(place, connection): (Place, Connection<'a>)| {
+            let value = pick(connection)?;
+            Some((evidence.groups.of(place), (connection.first().0, (connection, value))))
+        };
+        evidence.picked(chunk).filter_map(one).collect::<Vec<_>>()
     });
-    let mut groups: BTreeMap<u32, Vec<(Connection<'a>, T)>> = BTreeMap::new();
-    for (number, connection) in picked.into_iter().flatten() {
-        groups.entry(number).or_default().push(connection);
+    let mut by_group: BTreeMap<u32, Vec<(u64, (Connection<'a>, T))>> = BTreeMap::new();
+    for (number, picked) in picked.into_iter().flatten() {
+        by_group.entry(number).or_default().push(picked);
     }
-    let mut groups: Vec<(u32, Vec<(Connection<'a>, T)>)> = groups.into_iter().collect();
-    // Places are in order of their shards and first packets: the sort joins what is in order already.
-    evidence.workers.each(&mut groups, |(_, picked)| picked.sort_by_key(|(connection, _)| connection.first().0));
-    let group = |(number, picked)| {
+    let mut by_group: Vec<_> = by_group.into_iter().collect();
+    evidence.workers.each(&mut by_group, |(_, picked)| evidence.workers.sort_pieces(picked, |(frame, _)| *frame));
+    let group = |(number, picked): (u32, Vec<(u64, (Connection<'a>, T))>)| {
         let Ends { point, client, server } = evidence.groups.ends(number)?;
-        Some(Group { point, client, server, picked })
+        Some(Group { point, client, server, picked: picked.into_iter().map(|(_, picked)| picked).collect() })
     };
-    groups.into_iter().filter_map(group).collect()
+    by_group.into_iter().filter_map(group).collect()
 }
 
 /// Connections that one thread looks at in one go.

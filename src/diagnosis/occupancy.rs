@@ -8,7 +8,8 @@ use super::host_limits::Limits;
 use super::port_usage::PortUsage;
 use super::time_wait_pressure::{self, Population};
 use crate::evidence::groups::{Ends, Groups};
-use crate::evidence::holds::{self, BIG, Found, Hosts, MANY, Resets};
+use crate::evidence::holds::{self, Found, Hosts, MANY, Resets};
+use crate::ingest;
 
 /// What is held over time.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl Occupancy {
 }
 
 fn is_big(groups: &Groups, run: &Range<u32>) -> bool {
-    groups.members(run.clone()).len() >= BIG
+    groups.members(run.clone()).len() >= ingest::MANY
 }
 
 /// The range of ports that the client's own host tells.

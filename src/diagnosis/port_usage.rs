@@ -7,8 +7,7 @@
 use crate::connection::{Side, Who};
 use crate::evidence::Evidence;
 use crate::evidence::groups::Ends;
-use crate::evidence::holds::{BIG, Held, Hold, Steps};
-use crate::ingest::Workers;
+use crate::evidence::holds::{Held, Hold, Steps};
 use crate::language::{Text, say};
 use crate::time::{Span, Time};
 
@@ -61,8 +60,8 @@ const DENSE: u64 = 95;
 impl PortUsage {
     /// Weighs the holds of a group; `told` is the range that the client's own host tells.
     #[must_use]
-    pub fn of(holds: Vec<Hold>, ends: Ends, evidence: &Evidence, told: Option<(u16, u16)>) -> Option<Self> {
-        let ordered = in_order(holds, &evidence.workers);
+    pub fn of(mut ordered: Vec<Hold>, ends: Ends, evidence: &Evidence, told: Option<(u16, u16)>) -> Option<Self> {
+        evidence.workers.sort_pieces(&mut ordered, |hold| (hold.from, hold.port, hold.connection));
         let end = evidence.end_of(ends.point);
         let mut seen = vec![false; 1 << 16];
         let fresh: Vec<u16> =
@@ -151,18 +150,6 @@ const WHOLE: Span = Span::from_secs(60);
 /// A second less than TIME-WAIT lasts is early; what is later may be the end of the timer.
 fn early(hold: &Hold) -> bool {
     hold.time_wait != Who::None && hold.until.since(hold.closed) < Span::from_secs(59)
-}
-
-/// By their beginnings. What lies in one shard is nearly in order already, which the sort of a small group makes use
-/// of; that of a big one takes no memory, and all threads.
-fn in_order(mut holds: Vec<Hold>, workers: &Workers) -> Vec<Hold> {
-    let key = |hold: &Hold| (hold.from, hold.port, hold.connection);
-    if holds.len() >= BIG {
-        workers.sort_by_key(&mut holds, key);
-    } else {
-        holds.sort_by_key(key);
-    }
-    holds
 }
 
 fn first_time(seen: &mut [bool], port: u16) -> bool {

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::Evidence;
 use super::groups::{Ends, Groups, Place};
 use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
-use crate::ingest::Workers;
+use crate::ingest::{self, Workers};
 use crate::time::{Span, Time};
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
@@ -55,7 +55,7 @@ pub fn of_group(evidence: &Evidence, group: u32, resets: &Resets, two_msl: Span)
     let members = evidence.groups.members(group..group.saturating_add(1));
     // Incarnations of a socket pair lie in one shard.
     let shards: Vec<&[Place]> = members.chunk_by(|one, next| one.0 == next.0).collect();
-    let mut parts = if members.len() >= BIG {
+    let mut parts = if members.len() >= ingest::MANY {
         evidence.workers.map(&shards, |_, places| of_shard(evidence, places, resets, two_msl))
     } else {
         shards.into_iter().map(|places| of_shard(evidence, places, resets, two_msl)).collect()
@@ -64,9 +64,6 @@ pub fn of_group(evidence: &Evidence, group: u32, resets: &Resets, two_msl: Span)
     parts.into_iter().for_each(|part| holds.extend(part));
     holds
 }
-
-/// Connections of a group that is worth all threads.
-pub const BIG: usize = 1 << 16;
 
 /// Groups in runs of so many connections that each is worth a thread's while.
 #[must_use]

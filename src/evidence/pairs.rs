@@ -19,7 +19,7 @@ use super::Evidence;
 use super::clocks::{Clocks, Tick, tell_apart};
 use super::groups::{Ends, Place};
 use crate::connection::{Connection, Opened, Side, Syn, SynFate, Tracked, Who};
-use crate::ingest::Workers;
+use crate::ingest::{MANY, Workers};
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::{Span, Time};
 
@@ -277,20 +277,20 @@ impl PairIndex {
     /// All SYNs of a pair in order.
     fn gather(&self, evidence: &Evidence, listed: &Listed, later: &LaterSyns<'_>) -> HostPair {
         let members = evidence.groups.members(listed.groups.clone());
-        let mut parts: Vec<Part> = if listed.is_big() {
-            let pieces: Vec<&[Place]> = members.chunks(PIECE).collect();
-            evidence.workers.map(&pieces, |_, places| self.part(evidence, listed, places, later))
+        let whole = if listed.is_big() {
+            let mut whole = Part { syns: Vec::with_capacity(members.len()), ..Part::default() };
+            // In turns, so that memory holds few of the parts beside the whole.
+            for turn in members.chunks(PIECE * PIECES) {
+                let pieces: Vec<&[Place]> = turn.chunks(PIECE).collect();
+                let parts = evidence.workers.map(&pieces, |_, places| self.part(evidence, listed, places, later));
+                parts.into_iter().for_each(|part| whole.append(part));
+            }
+            whole
         } else {
-            vec![self.part(evidence, listed, members, later)]
+            self.part(evidence, listed, members, later)
         };
+        let whole = whole.sorted(&evidence.workers);
         let (point, client, server) = listed.key;
-        let mut whole = parts.pop().unwrap_or_default();
-        if !parts.is_empty() {
-            parts.push(whole);
-            whole = Part::with_capacity(&parts);
-            parts.into_iter().for_each(|part| whole.append(part));
-        }
-        whole.sort(listed.is_big().then_some(&evidence.workers));
         let Part { syns, taught, attempts, .. } = whole;
         HostPair { point, client, server, syns, taught, attempts }
     }
@@ -324,12 +324,14 @@ impl PairIndex {
 impl Listed {
     /// Whether it is worth all threads, and not to be held beside others.
     const fn is_big(&self) -> bool {
-        self.connections >= 1 << 16
+        self.connections >= MANY
     }
 }
 
 /// Connections of a big pair that one thread looks at in one go.
-const PIECE: usize = 1 << 14;
+const PIECE: usize = 1 << 12;
+/// Pieces in one turn.
+const PIECES: usize = 8;
 
 /// What some connections of a pair have.
 #[derive(Debug, Default)]
@@ -343,36 +345,21 @@ struct Part {
 }
 
 impl Part {
-    fn with_capacity(parts: &[Self]) -> Self {
-        Self {
-            syns: Vec::with_capacity(parts.iter().map(|part| part.syns.len() + part.again.len()).sum()),
-            again: Vec::new(),
-            taught: Vec::with_capacity(parts.iter().map(|part| part.taught.len()).sum()),
-            attempts: Vec::with_capacity(parts.iter().map(|part| part.attempts.len()).sum()),
-        }
-    }
-
     fn append(&mut self, part: Self) {
         self.syns.extend(part.syns);
-        self.syns.extend(part.again);
+        self.again.extend(part.again);
         self.taught.extend(part.taught);
         self.attempts.extend(part.attempts);
     }
 
-    fn sort(&mut self, all_threads: Option<&Workers>) {
+    fn sorted(mut self, workers: &Workers) -> Self {
         self.syns.append(&mut self.again);
-        if let Some(workers) = all_threads {
-            // These sorts take no memory.
-            workers.sort_by_key(&mut self.syns, |syn| syn.frame);
-            workers.sort_by_key(&mut self.taught, Taught::order);
-        } else {
-            // These join what is in order already.
-            self.syns.sort_by_key(|syn| syn.frame);
-            self.taught.sort_by_key(Taught::order);
-        }
+        workers.sort_pieces(&mut self.syns, |syn| syn.frame);
+        workers.sort_pieces(&mut self.taught, Taught::order);
         if !self.attempts.is_sorted_by_key(|attempt| attempt.server_port) {
             self.attempts.sort_by_key(|attempt| attempt.server_port);
         }
+        self
     }
 }
 

@@ -27,6 +27,12 @@ impl Workers {
         }
     }
 
+    /// The same for items that are in order piece by piece, as those of several shards are: few are joined by one
+    /// thread, many sorted by all, which takes no memory.
+    pub fn sort_pieces<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
+        if items.len() < MANY { items.sort_by_key(key) } else { self.sort_by_key(items, key) }
+    }
+
     /// Applies `work` to every item, side by side, changing it.
     pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Sync) {
         match &self.0 {
@@ -35,6 +41,9 @@ impl Workers {
         }
     }
 }
+
+/// Items that are worth all threads.
+pub const MANY: usize = 1 << 16;
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
