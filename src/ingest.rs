@@ -252,7 +252,7 @@ impl<'a> Pipeline<'a> {
         let trackers = &mut self.trackers;
         let copies = trackers.iter().map(Tracker::copies).sum::<u64>();
         self.pool.install(|| {
-            trackers.par_iter_mut().enumerate().for_each(|(shard, tracker)| {
+            trackers.par_iter_mut().with_max_len(1).enumerate().for_each(|(shard, tracker)| {
                 for (slot, base) in slots.iter().zip(&bases) {
                     if let Some(segments) = slot.batch.shards.get(shard) {
                         tracker.feed(segments, &slot.batch.tunnels, *base);

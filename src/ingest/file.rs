@@ -227,6 +227,7 @@ impl<F: Format> Progress<'_, F> {
         let known = self.expected;
         let results: Vec<(F, io::Result<()>)> = blocks
             .par_iter()
+            .with_max_len(1)
             .zip(slots.par_iter_mut())
             .enumerate()
             .map(|(k, (block, slot))| match block.read(slot) {

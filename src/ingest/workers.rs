@@ -12,9 +12,10 @@ impl Workers {
     /// Applies `work` to every item, side by side; the results stand in the items' order.
     pub fn map<'i, I: Sync, T: Send>(&self, items: &'i [I], work: impl Fn(usize, &'i I) -> T + Sync) -> Vec<T> {
         match &self.0 {
-            Some(pool) => {
-                pool.install(|| items.par_iter().enumerate().map(|(place, item)| work(place, item)).collect())
-            }
+            Some(pool) => pool.install(|| {
+                let items = items.par_iter().with_max_len(most(items.len()));
+                items.enumerate().map(|(place, item)| work(place, item)).collect()
+            }),
             None => items.iter().enumerate().map(|(place, item)| work(place, item)).collect(),
         }
     }
@@ -36,10 +37,18 @@ impl Workers {
     /// Applies `work` to every item, side by side, changing it.
     pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Sync) {
         match &self.0 {
-            Some(pool) => pool.install(|| items.par_iter_mut().for_each(&work)),
+            Some(pool) => pool.install(|| {
+                let most = most(items.len());
+                items.par_iter_mut().with_max_len(most).for_each(&work);
+            }),
             None => items.iter_mut().for_each(work),
         }
     }
+}
+
+/// Items that one thread takes at a time: few enough that none has nothing to do while another has much.
+fn most(items: usize) -> usize {
+    (items / 256).max(1)
 }
 
 /// Items that are worth all threads.

@@ -26,7 +26,7 @@ pub(crate) fn as_v4(address: &[u8; 16]) -> Option<u32> {
 }
 
 /// The segment of a whole TCP header; `length` is that of header and data by the IP header.
-#[inline]
+#[inline(always)]
 pub(crate) fn segment(tcp: &TcpHeaderSlice<'_>, length: u32, ttl: u8) -> Segment {
     let header = u32::from(tcp.data_offset()) * 4;
     let mut segment = Segment {
@@ -36,7 +36,7 @@ pub(crate) fn segment(tcp: &TcpHeaderSlice<'_>, length: u32, ttl: u8) -> Segment
         ack: SeqNumber(tcp.acknowledgment_number()),
         payload: length.saturating_sub(header),
         window: tcp.window_size(),
-        flags: Flags(tcp.slice().get(13).copied().unwrap_or(0)),
+        flags: flags(tcp),
         ttl,
         window_scale: u8::MAX,
         checksum: tcp.checksum(),
@@ -46,7 +46,13 @@ pub(crate) fn segment(tcp: &TcpHeaderSlice<'_>, length: u32, ttl: u8) -> Segment
     segment
 }
 
+/// All eight control bits of a TCP header.
 #[inline]
+pub(crate) fn flags(tcp: &TcpHeaderSlice<'_>) -> Flags {
+    Flags(tcp.slice().get(13).copied().unwrap_or(0))
+}
+
+#[inline(always)]
 pub(crate) fn read_options(segment: &mut Segment, options: &[u8]) {
     if let Some((tsval, tsecr)) = options::timestamps(options) {
         segment.marks.0 |= Marks::TIMESTAMPS;

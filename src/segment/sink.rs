@@ -151,11 +151,20 @@ impl Batch {
         kept
     }
 
+    #[inline(always)]
     fn push(&mut self, segment: Segment) {
         // The upper bits choose the shard, the lower ones the place in its table.
         if let Some(shard) = self.shards.get_mut(segment.hash as usize >> 28) {
             shard.segments.push(segment);
         }
+    }
+
+    /// Keeps the addresses of a segment with this hash; gives their index.
+    #[inline]
+    fn push_wide(&mut self, hash: u32, wide: Wide) -> u32 {
+        let Some(shard) = self.shards.get_mut(hash as usize >> 28) else { return u32::MAX };
+        shard.wides.push(wide);
+        u32::try_from(shard.wides.len() - 1).unwrap_or(u32::MAX)
     }
 
     fn tunnel(&mut self, tunnel: &Tunnel) -> u32 {
@@ -221,9 +230,9 @@ impl<'a> Decoder<'a> {
         frames.link_types |= link.bit();
         if self.thin
             && link == LinkType::ETHERNET
-            && let Some(segment) = thin::ethernet(bytes)
+            && let Some(found) = thin::ethernet(bytes)
         {
-            return self.thin_segment(at, frame, segment);
+            return self.thin_segment(at, frame, &found);
         }
         self.slow(at, frame, link, bytes, original);
     }
@@ -245,41 +254,47 @@ impl<'a> Decoder<'a> {
         self.batch.frames.add_odd(Cow::Borrowed(reason), 1);
     }
 
-    #[inline]
-    fn thin_segment(&mut self, at: Time, frame: u32, found: thin::Thin) {
-        let (mut segment, addresses) = (found.segment, found.addresses);
-        segment.at = at;
-        segment.frame = frame;
-        if self.filtered && !self.keeps_thin(&segment, &addresses) {
+    #[inline(always)]
+    fn thin_segment(&mut self, at: Time, frame: u32, found: &thin::Thin<'_>) {
+        if self.filtered && !self.keeps_thin(found) {
             return;
         }
         self.batch.frames.segments += 1;
-        if segment.flags.is_control() {
-            self.batch.frames.flags.add(segment.flags);
-            if segment.marks.0 & (Marks::CHECKSUM_OFFLOADED | Marks::CHECKSUM_WRONG) != 0 {
-                self.batch.frames.note_checksum(segment.marks, frame);
+        let mut marks = Marks::default();
+        if found.flags().is_control() {
+            self.batch.frames.flags.add(found.flags());
+            marks = found.checksum_marks();
+            if marks != Marks::default() {
+                self.batch.frames.note_checksum(marks, frame);
             }
         }
-        let hash = match addresses {
-            thin::Addresses::V4 => {
-                segment.hash = self.hasher.narrow(segment.src, segment.src_port, segment.dst, segment.dst_port);
-                self.batch.push(segment);
-                segment.hash
+        let (src_port, dst_port) = found.ports();
+        let (hash, src, dst) = match found.addresses {
+            thin::Addresses::V4(src, dst) => {
+                let (src, dst) = (u32::from_be_bytes(src), u32::from_be_bytes(dst));
+                (self.hasher.narrow(src, src_port, dst, dst_port), src, dst)
             }
-            thin::Addresses::V6(src, dst) => self.push_wide(segment, Wide { src, dst, tunnel: 0 }, 0),
+            thin::Addresses::V6(src, dst) => {
+                let hash = self.hasher.wide(src, src_port, dst, dst_port, 0);
+                marks.0 |= Marks::WIDE;
+                (hash, self.batch.push_wide(hash, Wide { src: *src, dst: *dst, tunnel: 0 }), 0)
+            }
         };
+        let segment = found.segment();
+        let marks = Marks(segment.marks.0 | marks.0);
+        self.batch.push(Segment { at, frame, hash, src, dst, marks, ..segment });
         if found.tags != 0 {
             self.tagged(frame, hash, found.tags);
         }
     }
 
     #[cold]
-    fn keeps_thin(&mut self, segment: &Segment, addresses: &thin::Addresses) -> bool {
-        let ends = match addresses {
-            thin::Addresses::V4 => [segment.src, segment.dst].map(|v4| super::ip::mapped(v4.to_be_bytes())),
+    fn keeps_thin(&mut self, found: &thin::Thin<'_>) -> bool {
+        let ends = match found.addresses {
+            thin::Addresses::V4(src, dst) => [src, dst].map(super::ip::mapped),
             thin::Addresses::V6(src, dst) => [*src, *dst],
         };
-        self.batch.keeps(segment, ends)
+        self.batch.keeps(&found.segment(), ends)
     }
 
     #[cold]
@@ -345,35 +360,24 @@ impl<'a> Decoder<'a> {
 
     fn place(&mut self, mut segment: Segment, src: [u8; 16], dst: [u8; 16], tunnel: &Tunnel) {
         let frame = segment.frame;
-        let hash = match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
+        match (super::ip::as_v4(&src), super::ip::as_v4(&dst), tunnel.identity_is_empty()) {
             (Some(src), Some(dst), true) => {
-                segment.src = src;
-                segment.dst = dst;
+                (segment.src, segment.dst) = (src, dst);
                 segment.hash = self.hasher.narrow(src, segment.src_port, dst, segment.dst_port);
-                self.batch.push(segment);
-                segment.hash
             }
             _ => {
-                let index = self.batch.tunnel(tunnel);
-                self.push_wide(segment, Wide { src, dst, tunnel: index }, tunnel.identity_hash())
+                let (src_port, dst_port) = (segment.src_port, segment.dst_port);
+                segment.hash = self.hasher.wide(&src, src_port, &dst, dst_port, tunnel.identity_hash());
+                segment.marks.0 |= Marks::WIDE;
+                let wide = Wide { src, dst, tunnel: self.batch.tunnel(tunnel) };
+                (segment.src, segment.dst) = (self.batch.push_wide(segment.hash, wide), 0);
             }
-        };
+        }
+        let hash = segment.hash;
+        self.batch.push(segment);
         if !tunnel.labels().is_empty() {
             self.label(frame, hash, tunnel.labels());
         }
-    }
-
-    /// Gives the hash of the pair.
-    fn push_wide(&mut self, mut segment: Segment, wide: Wide, tunnel_hash: u64) -> u32 {
-        segment.hash = self.hasher.wide(&wide.src, segment.src_port, &wide.dst, segment.dst_port, tunnel_hash);
-        segment.marks.0 |= Marks::WIDE;
-        if let Some(shard) = self.batch.shards.get_mut(segment.hash as usize >> 28) {
-            segment.src = u32::try_from(shard.wides.len()).unwrap_or(u32::MAX);
-            segment.dst = 0;
-            shard.wides.push(wide);
-            shard.segments.push(segment);
-        }
-        segment.hash
     }
 }
 
