@@ -77,7 +77,7 @@ pub struct Capture {
 
 /// Decoders and trackers of one run.
 pub struct Pipeline<'a> {
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     hasher: PairHasher,
     trackers: Vec<Tracker>,
     echoes: Vec<(u16, Echo, u64)>,
@@ -135,10 +135,8 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// If the operating system refuses the threads.
     pub fn new(threads: usize, progress: &'a (dyn Fn(u64) + Sync)) -> Result<Self, NoThreads> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|source| NoThreads { threads, source })?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = Arc::new(pool.map_err(|source| NoThreads { threads, source })?);
         // A few blocks a thread keep all of them busy until the window ends.
         let window = (pool.current_num_threads() * 6).clamp(8, 64);
         let slots = (0..window).map(|_| Slot::default()).collect();

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -16,13 +17,13 @@ const BEYOND: usize = 64 * 1024;
 /// The first octets of a file, at most `length`.
 pub(super) fn head(file: &File, length: usize) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    extend(file, &mut head, 0, length)?;
+    extend(file, &mut head, 0, 0, length)?;
     Ok(head)
 }
 
-/// Appends octets from `offset + buffer.len()` on until the buffer holds `length` or the file ends.
-fn extend(file: &File, buffer: &mut Vec<u8>, offset: u64, length: usize) -> io::Result<()> {
-    let mut filled = buffer.len();
+/// Keeps `filled` octets of the buffer and reads those behind `offset + filled`, until it holds `length` or the file
+/// ends. What the buffer held behind them is written over, which costs less than to clear it first.
+fn extend(file: &File, buffer: &mut Vec<u8>, offset: u64, mut filled: usize, length: usize) -> io::Result<()> {
     buffer.resize(length.max(filled), 0);
     while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
         match file.read_at(room, offset.saturating_add(filled as u64)) {
@@ -51,9 +52,8 @@ struct Block<'a, F> {
 
 impl<F: Format> Block<'_, F> {
     fn read(&self, slot: &mut Slot) -> io::Result<()> {
-        slot.buffer.clear();
         let length = usize::try_from(self.limit.saturating_sub(self.offset)).unwrap_or(BLOCK);
-        extend(self.file, &mut slot.buffer, self.offset, length.saturating_add(BEYOND))
+        extend(self.file, &mut slot.buffer, self.offset, 0, length.saturating_add(BEYOND))
     }
 
     /// Where the first record of the block seems to begin.
@@ -69,7 +69,7 @@ impl<F: Format> Block<'_, F> {
         let (from, limit) = (place(start), place(self.limit));
         let reached = slot.decode(&mut format, self.hasher, from, limit, |buffer, length| {
             let before = buffer.len();
-            failed = extend(self.file, buffer, self.offset, length);
+            failed = extend(self.file, buffer, self.offset, before, length);
             failed.is_ok() && buffer.len() > before
         });
         slot.start = start;
@@ -87,7 +87,7 @@ impl<F: Format> Block<'_, F> {
             let before = slot.buffer.len();
             let grown = match stop {
                 Some(Stop::Short { needed }) => {
-                    extend(self.file, &mut slot.buffer, self.offset, place.saturating_add(needed)).is_ok()
+                    extend(self.file, &mut slot.buffer, self.offset, before, place.saturating_add(needed)).is_ok()
                 }
                 _ => false,
             };
@@ -130,13 +130,17 @@ impl Pipeline<'_> {
             failed: None,
         };
         let mut frames = Frames::default();
-        while reading.next < until && reading.stop.is_none() && reading.failed.is_none() {
-            let mut slots = std::mem::take(&mut self.slots);
-            let filled = self.pool.install(|| reading.window(&mut slots, &self.hasher));
-            self.slots = slots;
-            self.track(filled, base, &mut frames);
-            (self.progress)(reading.next.min(size));
-        }
+        // The loop runs on a thread of the pool, so that none must be woken for each window.
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| {
+            while reading.next < until && reading.stop.is_none() && reading.failed.is_none() {
+                let mut slots = std::mem::take(&mut self.slots);
+                let filled = reading.window(&mut slots, &self.hasher);
+                self.slots = slots;
+                self.track(filled, base, &mut frames);
+                (self.progress)(reading.next.min(size));
+            }
+        });
         if let (Some(error), 0) = (&reading.failed, frames.packets) {
             return Err(io::Error::new(error.kind(), error.to_string()));
         }
@@ -157,8 +161,7 @@ impl Pipeline<'_> {
 fn first_record<F: Format>(file: &File, format: &F, range: std::ops::Range<u64>) -> io::Result<u64> {
     let (mut offset, mut buffer, mut doubtful) = (range.start, Vec::new(), None);
     while offset < range.end {
-        buffer.clear();
-        extend(file, &mut buffer, offset, BLOCK + SPAN)?;
+        extend(file, &mut buffer, offset, 0, BLOCK + SPAN)?;
         let mut from = 0;
         while let Some(place) =
             buffer.get(from..).and_then(|rest| format.find_record(rest, SPAN)).map(|place| from + place)

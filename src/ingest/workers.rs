@@ -1,12 +1,13 @@
 //! The threads of a run, lent to whoever walks all shards.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 /// The run's thread pool; without one, work is done in turn.
 #[derive(Default)]
-pub struct Workers(pub(super) Option<rayon::ThreadPool>);
+pub struct Workers(pub(super) Option<Arc<rayon::ThreadPool>>);
 
 impl Workers {
     /// Applies `work` to every item, side by side; the results stand in the items' order.
