@@ -25,16 +25,22 @@ impl Table {
         Self { words: vec![FREE; SMALLEST], taken: 0 }
     }
 
-    /// The index of the record with this hash for which `same` holds, and the place of its word.
+    /// The record with this hash to which `same` says something: the place of its word, its index, and what was said.
     #[inline]
-    pub(super) fn find(&self, hash: u32, mut same: impl FnMut(u32) -> bool) -> Option<(usize, u32)> {
+    pub(super) fn find<T>(&self, hash: u32, mut same: impl FnMut(u32) -> Option<T>) -> Option<(usize, u32, T)> {
         let mask = self.words.len() - 1;
         let mut place = hash as usize & mask;
         loop {
             match self.words.get(place).copied().map(unpack) {
                 Some((_, NONE)) | None => return None,
-                Some((tag, index)) if tag == hash && same(index) => return Some((place, index)),
-                Some(_) => place = (place + 1) & mask,
+                Some((tag, index)) => {
+                    if tag == hash
+                        && let Some(said) = same(index)
+                    {
+                        return Some((place, index, said));
+                    }
+                    place = (place + 1) & mask;
+                }
             }
         }
     }
@@ -113,9 +119,10 @@ mod tests {
             table.insert(index % 7, index);
         }
         for index in 0..1000 {
-            assert_eq!(table.find(index % 7, |found| found == index).map(|(_, i)| i), Some(index));
+            let same = |found| (found == index).then_some('a');
+            assert_eq!(table.find(index % 7, same).map(|(_, index, said)| (index, said)), Some((index, 'a')));
         }
-        assert_eq!(table.find(3, |_| false), None);
-        assert_eq!(table.find(8, |_| true), None);
+        assert_eq!(table.find(3, |_| None::<()>), None);
+        assert_eq!(table.find(8, |_| Some(())), None);
     }
 }

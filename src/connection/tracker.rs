@@ -122,8 +122,7 @@ impl Tracker {
         };
         let nothing = ShardBatch::default();
         let seen = Seen { segment, wide, frame: 0, ahead: Ahead { batch: &nothing, place: 0 } };
-        let (_, index) = self.table.find(segment.hash, |index| self.tracked.side_of(index, &seen).is_some())?;
-        let side = self.tracked.side_of(index, &seen)?;
+        let (_, index, side) = self.table.find(segment.hash, |index| self.tracked.side_of(index, &seen))?;
         let record = self.tracked.records.get(index as usize)?;
         if self.tracked.begins_incarnation(index, side, segment) {
             return None;
@@ -168,9 +167,10 @@ impl Tracker {
     #[inline]
     fn segment(&mut self, seen: &Seen<'_>) {
         let tracked = &mut self.tracked;
-        let found = self.table.find(seen.segment.hash, |index| tracked.side_of(index, seen).is_some());
-        let Some((place, index)) = found else { return self.first_of_pair(seen) };
-        let Some(side) = tracked.side_of(index, seen) else { return };
+        let Some((place, index, side)) = self.table.find(seen.segment.hash, |index| tracked.side_of(index, seen))
+        else {
+            return self.first_of_pair(seen);
+        };
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
         let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
@@ -328,18 +328,19 @@ impl Tracked {
     fn side_of(&self, index: u32, seen: &Seen<'_>) -> Option<Side> {
         let record = self.records.get(index as usize)?;
         let segment = seen.segment;
-        let forth = [segment.src_port, segment.dst_port] == record.ports;
-        let back = [segment.dst_port, segment.src_port] == record.ports;
+        let ([client_port, server_port], [client, server]) = (record.ports, record.addresses);
+        let forth = segment.src_port == client_port && segment.dst_port == server_port;
+        let back = segment.dst_port == client_port && segment.src_port == server_port;
         let (src, dst) = match (&seen.wide, record.state.has(State::WIDE)) {
             (None, false) => {
-                let forth = forth && [segment.src, segment.dst] == record.addresses;
-                let back = back && [segment.dst, segment.src] == record.addresses;
+                let forth = forth && segment.src == client && segment.dst == server;
+                let back = back && segment.dst == client && segment.src == server;
                 return side(forth, back);
             }
             (Some(wide), true) => (wide.src, wide.dst),
             _ => return None,
         };
-        let pair = self.wide.get(*record.addresses.first()? as usize)?;
+        let pair = self.wide.get(client as usize)?;
         if seen.wide.map(|wide| wide.tunnel) != Some(pair.tunnel) {
             return None;
         }

@@ -70,15 +70,14 @@ impl Attempt {
     pub fn of(syns: &[SynSeen]) -> Option<Self> {
         let (first, last) = (syns.first()?, syns.last()?);
         let answered = |syn: &&SynSeen| syn.fate == SynFate::SynAck;
-        let count =
-            |which: &dyn Fn(&&SynSeen) -> bool| u32::try_from(syns.iter().filter(which).count()).unwrap_or(u32::MAX);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Some(Self {
             client_port: first.client_port,
             server_port: first.server_port,
             first: first.at,
             last: last.at,
-            unanswered: count(&|syn| syn.unanswered()),
-            answered: count(&answered),
+            unanswered: count(syns.iter().filter(|syn| syn.unanswered()).count()),
+            answered: count(syns.iter().filter(answered).count()),
             failed: first.attempt_failed(),
             delay: syns.iter().find(answered).map_or(Span::ZERO, |syn| syn.at.since(first.at)),
         })
@@ -308,9 +307,11 @@ impl PairIndex {
             attempt.clear();
             attempt.extend(connection.first_syn().as_ref().map(one));
             part.syns.extend_from_slice(&attempt);
-            if let Some(again) = later.get(usize::from(place.0)).and_then(|later| later.get(&place.1)) {
+            if connection.syn_count() > attempt.len() as u64
+                && let Some(again) = later.get(usize::from(place.0)).and_then(|later| later.get(&place.1))
+            {
                 attempt.extend(again.iter().map(one));
-                part.again.extend(again.iter().map(one));
+                part.again.extend_from_slice(attempt.get(attempt.len() - again.len()..).unwrap_or(&[]));
             }
             if listed.ports.binary_search(&connection.server().port).is_ok() {
                 part.attempts.extend(Attempt::of(&attempt));
@@ -410,9 +411,10 @@ fn seen(place: Place, syn: &Syn<'_>) -> SynSeen {
 /// Only an active close by the server teaches it; a RST, or a close by the client first, does not.
 fn taught(place: Place, connection: Connection<'_>) -> impl Iterator<Item = Taught> {
     let by_server = matches!(connection.active_closer(), Who::Server | Who::Both);
-    let learnt = connection.learnt().into_iter().zip([false, true]);
+    let learnt = if by_server { connection.learnt() } else { [None; 2] };
+    let learnt = learnt.into_iter().zip([false, true]);
     learnt.filter_map(move |(learnt, with_fin)| {
-        let learnt = learnt.filter(|learnt| by_server && learnt.side == Side::Server)?;
+        let learnt = learnt.filter(|learnt| learnt.side == Side::Server)?;
         let frame = connection.first().0;
         Some(Taught { at: learnt.at, tsval: learnt.tsval, connection: place, frame, with_fin })
     })

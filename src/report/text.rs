@@ -31,7 +31,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a character is not seen where it stands.
+#[inline]
 pub(super) fn is_hidden(character: char) -> bool {
+    // Nearly every character of a report is one of these.
+    if matches!(character, ' '..='~') {
+        return false;
+    }
     matches!(
         character,
         '\0'..='\u{8}'

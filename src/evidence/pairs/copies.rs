@@ -29,7 +29,7 @@ pub(super) fn of(evidence: &Evidence) -> HashSet<(u16, u64)> {
         of_keys.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
     });
     let mut seen: Vec<Seen> = seen.into_iter().flatten().collect();
-    seen.sort_unstable_by_key(|seen| (seen.key.0, seen.key.1.0, seen.key.2.map(|tsval| tsval.0), seen.frame));
+    evidence.workers.sort_by_key(&mut seen, Seen::order);
     let pairs = seen.windows(2).filter_map(|pair| match pair {
         [one, other] if one.is_copied_by(other) => Some((one.key.0, one.frame)),
         _ => None,
@@ -70,7 +70,7 @@ pub fn translated(evidence: &Evidence) -> BTreeMap<u16, Translated> {
         some.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
     });
     let mut seen: Vec<Seen> = seen.into_iter().flatten().collect();
-    seen.sort_unstable_by_key(|seen| (seen.key.0, seen.key.1.0, seen.key.2.map(|tsval| tsval.0), seen.frame));
+    evidence.workers.sort_by_key(&mut seen, Seen::order);
     let mut points: BTreeMap<u16, Translated> = BTreeMap::new();
     for (one, other) in seen.iter().zip(seen.iter().skip(1)).filter(|(one, other)| one.is_copied_by(other)) {
         let point = points.entry(one.key.0).or_default();
@@ -114,6 +114,11 @@ impl Seen {
             server: connection.server(),
             tunnel: connection.tunnel().map_or(0, Tunnel::identity_hash),
         }
+    }
+
+    /// Those with one key are neighbours, in frame order.
+    fn order(&self) -> (u16, u32, Option<u32>, u64) {
+        (self.key.0, self.key.1.0, self.key.2.map(|tsval| tsval.0), self.frame)
     }
 
     fn is_copied_by(&self, other: &Self) -> bool {
