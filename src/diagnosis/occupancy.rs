@@ -36,7 +36,8 @@ impl Occupancy {
         };
         // Small groups side by side; a big one by itself, by all threads.
         let runs = holds::runs(groups);
-        for runs in runs.chunk_by(|one, next| !is_big(groups, one) && !is_big(groups, next)) {
+        let together = runs.chunk_by(|one, next| !is_big(groups, one) && !is_big(groups, next));
+        for runs in together.flat_map(|runs| runs.chunks(RUNS)) {
             let parts = evidence.workers.map(runs, |_, run| {
                 let mut found = hosts.find();
                 let usages: Vec<PortUsage> = run.clone().filter_map(|group| one(&mut found, group)).collect();
@@ -58,6 +59,9 @@ impl Occupancy {
         self.usages.get(place)
     }
 }
+
+/// Runs whose TIME-WAITs are in memory twice before they are joined.
+const RUNS: usize = 16;
 
 fn is_big(groups: &Groups, run: &Range<u32>) -> bool {
     groups.members(run.clone()).len() >= ingest::MANY

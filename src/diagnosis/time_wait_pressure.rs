@@ -30,8 +30,11 @@ pub struct Population {
     pub host: IpAddr,
     /// Closes that left a TIME-WAIT there.
     pub closes: u64,
-    /// How many it would have held over time, had none been refused.
-    pub wanted: Held,
+    /// How many it held over time, in as many steps as a chart has room for; of hosts with most, and where the table
+    /// overflowed.
+    pub held: Steps,
+    /// How many it held at moments that are evenly spread over the capture; of hosts with most.
+    pub samples: Steps,
     /// Most at one moment of the capture, and the first such moment.
     pub peak: (Time, u64),
     /// What an overflowing table looks like on the wire.
@@ -60,25 +63,6 @@ const FIN_TIMEOUT: Span = Span::from_secs(2);
 /// Of closes whose FIN was acknowledged alone, so many percent are reset while the table is full.
 const NEARLY_ALL: u64 = 80;
 
-impl Population {
-    /// How many it held at a moment.
-    #[must_use]
-    pub fn held_at(&self, at: Time) -> u64 {
-        self.wanted.value_at(at).min(self.limit())
-    }
-
-    /// How many it held over time, in at most about `most` steps.
-    #[must_use]
-    pub fn thinned(&self, end: Time, most: usize) -> Steps {
-        let wanted = self.wanted.thinned(end, most);
-        wanted.into_iter().map(|(at, value)| (at, value.min(self.limit()))).collect()
-    }
-
-    fn limit(&self) -> u64 {
-        self.overflow.as_ref().map_or(u64::MAX, |overflow| overflow.limit)
-    }
-}
-
 /// All hosts that held TIME-WAITs, most first.
 pub(super) fn populations(case: &Case<'_>, time_waits: Vec<TimeWaits>) -> Vec<Population> {
     let signs = signs(case);
@@ -95,16 +79,39 @@ pub(super) fn populations(case: &Case<'_>, time_waits: Vec<TimeWaits>) -> Vec<Po
         Some((peak?, overflow))
     });
     let with_counts = time_waits.into_iter().zip(counted);
-    let mut found: Vec<Population> = with_counts
+    let mut found: Vec<(Population, Held)> = with_counts
         .filter_map(|(TimeWaits { point, host, held: wanted }, counted)| {
             let (peak, overflow) = counted?;
-            Some(Population { point, host, closes: wanted.count() as u64, wanted, peak, overflow })
+            let closes = wanted.count() as u64;
+            let (held, samples) = Default::default();
+            Some((Population { point, host, closes, held, samples, peak, overflow }, wanted))
         })
         .collect();
     // Hosts come by address, and the sort is stable.
-    found.sort_by_key(|population| std::cmp::Reverse(population.peak.1));
-    found
+    found.sort_by_key(|(population, _)| std::cmp::Reverse(population.peak.1));
+    // What was held at each moment takes 16 octets a TIME-WAIT: only what is shown is kept.
+    let mut shown: Vec<(usize, &mut (Population, Held))> = found.iter_mut().enumerate().collect();
+    case.evidence.workers.each(&mut shown, |(rank, (population, wanted))| {
+        let (start, end) = case.span_of(population.point);
+        let limit = population.overflow.as_ref().map_or(u64::MAX, |overflow| overflow.limit);
+        if *rank < SHOWN || population.overflow.is_some() {
+            population.held = wanted.thinned(end, POINTS).into_iter().map(|(at, held)| (at, held.min(limit))).collect();
+        }
+        if *rank < SHOWN {
+            let step = (end.since(start).0 / SAMPLES).max(1);
+            let moments = (0..=SAMPLES).map(|n| start.plus(Span(step.saturating_mul(n)))).take_while(|at| *at <= end);
+            population.samples = moments.map(|at| (at, wanted.value_at(at).min(limit))).collect();
+        }
+    });
+    found.into_iter().map(|(population, _)| population).collect()
 }
+
+/// Hosts with most of which it is kept how many they held over time.
+const SHOWN: usize = 20;
+/// Moments of a host's samples, beside the first.
+const SAMPLES: i64 = 120;
+/// Steps that a chart has room for.
+const POINTS: usize = 2000;
 
 fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::default();
@@ -392,7 +399,8 @@ mod tests {
 
     fn population(peak: u64) -> Population {
         let host = IpAddr::from([192, 0, 2, 80]);
-        Population { point: 0, host, closes: peak, wanted: Held::default(), peak: (Time(0), peak), overflow: None }
+        let (held, samples) = Default::default();
+        Population { point: 0, host, closes: peak, held, samples, peak: (Time(0), peak), overflow: None }
     }
 
     fn claimed(limit: u64, overflow: Option<(u64, bool)>) -> Claimed {

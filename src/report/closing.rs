@@ -13,11 +13,8 @@ use crate::time::Span;
 
 /// Services whose states are measured.
 const MEASURED: usize = 50;
-/// Hosts that are named, and hosts whose numbers over time are given.
+/// Hosts that are named.
 const HOSTS: usize = 100;
-const SAMPLED: usize = 20;
-/// Moments at which they are counted.
-const SAMPLES: i64 = 120;
 
 /// Who closes a service's connections first, in a sentence.
 pub fn first(counts: &Counts) -> Option<String> {
@@ -66,14 +63,7 @@ fn rounded(span: Span) -> f64 {
 pub fn populations(case: &Case<'_>) -> Vec<Population> {
     let mut shown: Vec<Population> = Vec::new();
     for population in case.populations().iter().take(HOSTS) {
-        let samples = if shown.len() < SAMPLED {
-            let (start, end) = case.span_of(population.point);
-            let step = (end.since(start).0 / SAMPLES).max(1);
-            let moments = (0..=SAMPLES).map(|n| start.plus(Span(step.saturating_mul(n)))).take_while(|at| *at <= end);
-            moments.map(|at| Sample { at, count: population.held_at(at) }).collect()
-        } else {
-            Vec::new()
-        };
+        let samples = population.samples.iter().map(|(at, count)| Sample { at: *at, count: *count }).collect();
         shown.push(Population {
             point: format!("p{}", population.point + 1),
             ip: population.host,

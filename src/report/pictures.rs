@@ -20,8 +20,6 @@ use crate::evidence::pairs::{HostPair, SynSeen};
 use crate::language::{Language, Text, say};
 use crate::time::{Span, Time};
 
-/// Steps of a line over time; more cannot be seen.
-const POINTS: usize = 2000;
 /// Hosts in one picture.
 const LINES: usize = 6;
 
@@ -115,7 +113,7 @@ fn of_tw002(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
     let population = case.populations().iter().find(|found| (found.point, found.host) == (point, host))?;
     let limit = population.overflow.as_ref()?.limit;
     let limits = vec![Limit { label: "where the table was full".to_owned(), value: limit }];
-    let picture = Picture::Population(Population { lines: vec![line(case, population)], limits });
+    let picture = Picture::Population(Population { lines: vec![line(population)], limits });
     let name = format!("{}-population", finding.id.to_lowercase());
     Some(entry(case.language, &name, say!("TIME-WAITs of {host} and its limit", host), picture, Some(finding)))
 }
@@ -143,13 +141,12 @@ fn of_tw003(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
 
 /// The TIME-WAITs of the hosts with most.
 fn populations(case: &Case<'_>) -> Option<Picture> {
-    let lines: Vec<PopulationLine> = case.populations().iter().take(LINES).map(|found| line(case, found)).collect();
+    let lines: Vec<PopulationLine> = case.populations().iter().take(LINES).map(line).collect();
     (!lines.is_empty()).then_some(Picture::Population(Population { lines, limits: Vec::new() }))
 }
 
-fn line(case: &Case<'_>, population: &time_wait_pressure::Population) -> PopulationLine {
-    let values = population.thinned(case.evidence.end_of(population.point), POINTS);
-    PopulationLine { label: format!("{} (from the capture)", population.host), values }
+fn line(population: &time_wait_pressure::Population) -> PopulationLine {
+    PopulationLine { label: format!("{} (from the capture)", population.host), values: population.held.clone() }
 }
 
 fn of_syn001(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
