@@ -43,18 +43,21 @@ pub(super) fn groups_among<'a, T: Send>(
         };
         evidence.picked(chunk).filter_map(one).collect::<Vec<_>>()
     });
-    let mut by_group: BTreeMap<u32, Vec<(u64, (Connection<'a>, T))>> = BTreeMap::new();
+    let mut by_group: BTreeMap<u32, Picked<'a, T>> = BTreeMap::new();
     for (number, picked) in picked.into_iter().flatten() {
         by_group.entry(number).or_default().push(picked);
     }
     let mut by_group: Vec<_> = by_group.into_iter().collect();
     evidence.workers.each(&mut by_group, |(_, picked)| evidence.workers.sort_pieces(picked, |(frame, _)| *frame));
-    let group = |(number, picked): (u32, Vec<(u64, (Connection<'a>, T))>)| {
+    let group = |(number, picked): (u32, Picked<'a, T>)| {
         let Ends { point, client, server } = evidence.groups.ends(number)?;
         Some(Group { point, client, server, picked: picked.into_iter().map(|(_, picked)| picked).collect() })
     };
     by_group.into_iter().filter_map(group).collect()
 }
+
+/// Connections of one group, each behind its first frame, by which they are sorted.
+type Picked<'a, T> = Vec<(u64, (Connection<'a>, T))>;
 
 /// Connections that one thread looks at in one go.
 const CHUNK: usize = 4096;
