@@ -48,7 +48,8 @@ fn population_is_that_of_ss(name: &str) {
             continue;
         }
         let population = case.populations().iter().find(|found| found.host.to_string() == host).expect(host);
-        let seen = i64::try_from(population.held_at(at)).unwrap();
+        let step = population.held.iter().take_while(|(from, _)| *from <= at).last();
+        let seen = i64::try_from(step.map_or(0, |(_, held)| *held)).unwrap();
         // `ss` takes a few milliseconds, in which some close.
         assert!((seen - count).abs() <= 3 + count / 20, "{host} at {at}: {seen}, ss says {count}");
         compared += 1;
