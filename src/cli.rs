@@ -18,6 +18,7 @@ mod extract;
 mod gate;
 mod interrupt;
 mod log;
+mod memory;
 #[cfg(feature = "columns")]
 mod merge;
 mod output;
@@ -120,6 +121,9 @@ struct Inputs {
     /// Add what was done, and when, to a file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Give up beyond so many connections [default: what free memory holds, at 220 bytes each]
+    #[arg(long, value_name = "N", verbatim_doc_comment)]
+    connections_limit: Option<usize>,
     #[command(flatten)]
     part: Part,
 }

@@ -89,6 +89,8 @@ pub struct Pipeline<'a> {
     part: Option<Arc<Filter>>,
     /// The octets of a file that are read, where not all are.
     range: Option<(u64, u64)>,
+    /// Connections beyond which nothing more is read.
+    most: Option<usize>,
     /// Where segments go, where not to the trackers.
     #[cfg(feature = "columns")]
     out: Option<extract::Out>,
@@ -151,6 +153,7 @@ impl<'a> Pipeline<'a> {
             point: 0,
             part: None,
             range: None,
+            most: None,
             #[cfg(feature = "columns")]
             out: None,
             progress,
@@ -221,6 +224,11 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.trackers.iter().map(Tracker::connections).sum()
+    }
+
+    /// There are more connections than are allowed.
+    fn is_full(&self) -> bool {
+        self.most.is_some_and(|most| self.connections() > most)
     }
 
     /// Ends the run.

@@ -303,6 +303,26 @@ fn escape_sequences_in_names_do_not_reach_the_terminal() {
     assert!(!text(&output.stderr).contains('\x1b'), "{:?}", text(&output.stderr));
 }
 
+#[test]
+fn more_connections_than_are_allowed_are_refused_with_what_to_do() {
+    let folder = folder();
+    let capture = path("a_recycle_on_snat.pcap");
+    let packed = folder.path().join("packed.pcap.gz");
+    let mut gzip = flate2::write::GzEncoder::new(fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &fs::read(&capture).unwrap()).unwrap();
+    gzip.finish().unwrap();
+    for input in [capture.as_str(), packed.to_str().unwrap()] {
+        let output = analyze(folder.path(), &[input, "--connections-limit", "100"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("more than 100 connections, the limit that --connections-limit sets"), "{said}");
+        assert!(said.contains("--between") && said.contains("docs/cluster.md"), "{said}");
+        assert!(!folder.path().join("lastack-report").exists());
+    }
+    let output = analyze(folder.path(), &[&capture, "--connections-limit", "100000"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }

@@ -21,7 +21,7 @@ use self::state::{Batch, Finished, Outcome};
 use super::analyze::{colours, named};
 use super::gate::Held;
 use super::progress::CaseProgress;
-use super::{Analyze, Status, interrupt, log, output};
+use super::{Analyze, Status, interrupt, log, memory, output};
 use crate::report::index::{self, CaseVerdict, Index};
 
 /// What a batch takes beside the options of an analysis.
@@ -54,6 +54,8 @@ pub(super) enum Split {
     Arguments,
 }
 
+/// What a machine is taken to have free where it does not say: 4 GiB.
+const UNKNOWN: u64 = 4 << 30;
 /// Options of an analysis that a case does not get as they were given.
 const NOT_HANDED_ON: [&str; 13] =
     ["inputs", "out", "threads", "quiet", "log", "color", "format", "today", "case", "cases", "jobs", "memory", "each"];
@@ -167,7 +169,7 @@ fn outcomes(
         threads => threads,
     };
     let jobs = if options.each.jobs == 0 { threads } else { options.each.jobs }.min(waiting.len()).max(1);
-    let memory = options.each.memory.unwrap_or_else(queue::free_memory);
+    let memory = options.each.memory.or_else(memory::free).unwrap_or(UNKNOWN);
     log::line("batch", &format!("{} cases, {} to do, {jobs} at a time, {memory} bytes", cases.len(), waiting.len()));
     let bytes = waiting.iter().filter_map(|place| cases.get(*place)).map(|case| case.bytes).sum();
     let progress = CaseProgress::new(waiting.len(), bytes, options.inputs.quiet);

@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use super::output::{complain, file_or_stdout};
-use super::run::Given;
-use super::{Analyze, DEFAULT_OUT, Status};
+use super::run::{Given, refuse_too_many};
+use super::{Analyze, DEFAULT_OUT, Status, memory};
 use crate::columns::{self, Writer};
 use crate::ingest::{self, Reading, write_part};
 
@@ -29,12 +29,14 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     let given = Given::new(inputs, false)?;
     let how = ingest::How {
         part: inputs.part.filter(),
+        most: inputs.connections_limit.or_else(memory::connections),
         separate: inputs.separate,
         partial: true,
         fixed: options.emit == Emit::Plan,
         only: options.from.map(super::extract::Format::of_columns),
     };
     let reading = ingest::read_as(&given.sources, how, inputs.threads, &|_| ()).context("reading inputs")?;
+    refuse_too_many(&reading, inputs)?;
     let missing: Vec<String> = given.errors().chain(&reading.errors).map(ToString::to_string).collect();
     missing.iter().for_each(|why| complain(why));
     // A part that lacks something would be merged as if it did not.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tempfile::NamedTempFile;
 
 use super::progress::Progress;
-use super::{Inputs, Status, log, output};
+use super::{Inputs, Status, log, memory, output};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::input::{Origin, Source};
@@ -84,6 +84,20 @@ pub(super) struct How<'a> {
     pub(super) only: Option<crate::columns::Format>,
 }
 
+/// Ends the command where the inputs hold more connections than are allowed, and says what to do.
+pub(super) fn refuse_too_many(reading: &ingest::Reading, inputs: &Inputs) -> anyhow::Result<()> {
+    let Some(most) = reading.full else { return Ok(()) };
+    let why = if inputs.connections_limit.is_some() {
+        "the limit that --connections-limit sets"
+    } else {
+        "which is what this machine's free memory holds at 220 bytes each; --connections-limit N goes on to N"
+    };
+    anyhow::bail!(
+        "the inputs hold more than {most} connections, {why}. Nothing was written. Look at a part with --host, --port, \
+         --between or --filter, or share the work among machines (lastack extract and merge; docs/cluster.md)"
+    );
+}
+
 /// Reads all inputs; the status says whether one that was named gave nothing.
 pub(super) fn read(inputs: &Inputs, given: &mut Given, how: How<'_>) -> anyhow::Result<(Evidence, Status)> {
     if let Some(file) = &inputs.log {
@@ -97,6 +111,7 @@ pub(super) fn read(inputs: &Inputs, given: &mut Given, how: How<'_>) -> anyhow::
     let how = ingest::How {
         part: inputs.part.filter(),
         separate: inputs.separate,
+        most: inputs.connections_limit.or_else(memory::connections),
         #[cfg(feature = "columns")]
         only: how.only,
         ..ingest::How::default()
@@ -104,6 +119,7 @@ pub(super) fn read(inputs: &Inputs, given: &mut Given, how: How<'_>) -> anyhow::
     let mut reading =
         ingest::read_as(sources, how, inputs.threads, &|octets| progress.at(octets)).context("reading inputs")?;
     progress.finish();
+    refuse_too_many(&reading, inputs)?;
     reading.inputs.iter().for_each(log_input);
     errors.append(&mut reading.errors);
     for argument in &inputs.inputs {

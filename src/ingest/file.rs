@@ -133,7 +133,7 @@ impl Pipeline<'_> {
         // The loop runs on a thread of the pool, so that none must be woken for each window.
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
-            while reading.next < until && reading.stop.is_none() && reading.failed.is_none() {
+            while reading.next < until && !reading.is_over() && !self.is_full() {
                 let mut slots = std::mem::take(&mut self.slots);
                 let filled = reading.window(&mut slots, &self.hasher);
                 self.slots = slots;
@@ -203,6 +203,11 @@ struct Progress<'a, F> {
 }
 
 impl<F: Format> Progress<'_, F> {
+    /// The file ended early, or could not be read on.
+    const fn is_over(&self) -> bool {
+        self.stop.is_some() || self.failed.is_some()
+    }
+
     /// Decodes one window of blocks exactly; gives how many slots it filled.
     fn window(&mut self, slots: &mut [Slot], hasher: &PairHasher) -> usize {
         let first = self.next;
@@ -291,6 +296,6 @@ impl<F: Format> Progress<'_, F> {
         self.format = after;
         self.stop.clone_from(&slot.stop);
         self.failed = result.err();
-        self.stop.is_some() || self.failed.is_some()
+        self.is_over()
     }
 }

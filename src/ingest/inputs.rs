@@ -62,6 +62,8 @@ pub struct Reading {
     pub parts: Parts,
     /// What gave nothing although the user named it.
     pub errors: Vec<Error>,
+    /// How many connections were allowed, where there were more and reading gave up: what stands here is not all.
+    pub full: Option<usize>,
     /// Files of rows and of parts, which stand for inputs and are none.
     #[cfg(feature = "columns")]
     pub vessels: Vec<String>,
@@ -89,6 +91,8 @@ pub struct How {
     pub part: Filter,
     /// Every capture is a capture point of its own.
     pub separate: bool,
+    /// Connections beyond which reading gives up.
+    pub most: Option<usize>,
     /// What this run reads is not all there is: nothing is said of the whole.
     pub partial: bool,
     /// Hashes are the same in every run, for rows that others group by them.
@@ -120,6 +124,7 @@ pub fn read_as(
     if !how.part.is_empty() {
         reader.pipeline.look_at(how.part);
     }
+    reader.pipeline.most = how.most;
     Ok(reader.run(sources))
 }
 
@@ -183,6 +188,7 @@ impl<'a> Reader<'a> {
             self.source(source);
         }
         self.flush();
+        let full = self.pipeline.most.filter(|_| self.pipeline.is_full());
         #[cfg(feature = "columns")]
         let merged = self.merge();
         #[allow(unused_mut)]
@@ -200,6 +206,7 @@ impl<'a> Reader<'a> {
             inputs: self.inputs,
             parts,
             errors: self.errors,
+            full,
             #[cfg(feature = "columns")]
             vessels: self.columns.vessels,
             #[cfg(feature = "columns")]
@@ -346,7 +353,7 @@ impl<'a> Reader<'a> {
             self.look_at_fronts();
             self.drop_copies();
         }
-        while !self.waiting.is_empty() {
+        while !self.waiting.is_empty() && !self.pipeline.is_full() {
             let (place, goes_on) = self.next();
             let waiting = self.waiting.remove(place);
             self.take(waiting, goes_on);

@@ -44,7 +44,12 @@ impl Pipeline<'_> {
             while let Some(filled) = self.take_pieces(&receive, &give_back, &mut octets) {
                 self.track(filled, base, &mut frames);
                 (self.progress)(octets);
+                if self.is_full() {
+                    break;
+                }
             }
+            // Where nobody listens any more, the reader ends.
+            drop(receive);
             cutter.join()
         });
         // A panic of the reader thread would be a defect; it is reported as a stream that broke off.

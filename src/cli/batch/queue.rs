@@ -10,8 +10,6 @@ use super::cases::Case;
 
 /// Memory that a capture takes beside its connections.
 const LEAST: u64 = 150 << 20;
-/// Where the machine does not tell.
-const UNKNOWN: u64 = 4 << 30;
 
 /// What is going on.
 #[derive(Default)]
@@ -68,16 +66,6 @@ pub(super) fn run<T: Send>(
 
 const fn reckoned(bytes: u64) -> u64 {
     bytes.saturating_add(LEAST)
-}
-
-/// Memory that is free, and that the control group of this process may take (Linux: proc(5), cgroups(7)).
-pub(super) fn free_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    let free = kibibytes.map_or(UNKNOWN, |kibibytes| kibibytes.saturating_mul(1024));
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    free.min(limit.unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
