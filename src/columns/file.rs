@@ -12,7 +12,7 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
@@ -137,8 +137,13 @@ impl Writer {
             return Ok(());
         }
         let writers = columns.create_column_writers(file.flushed_row_groups().len())?;
-        let chunks: Vec<Result<ArrowColumnChunk, Error>> =
-            writers.into_par_iter().enumerate().map(|(place, writer)| encode(&group, place, writer)).collect();
+        // Columns differ much: each is handed out by itself, so that no thread waits for another's.
+        let chunks: Vec<Result<ArrowColumnChunk, Error>> = writers
+            .into_par_iter()
+            .with_max_len(1)
+            .enumerate()
+            .map(|(place, writer)| encode(&group, place, writer))
+            .collect();
         let mut out = file.next_row_group()?;
         for chunk in chunks {
             chunk?.append_to_row_group(&mut out)?;
@@ -166,13 +171,19 @@ fn properties() -> WriterProperties {
         let column = ColumnPath::from(name);
         properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, encoding)
     };
-    let mut properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()));
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        // A row group is small enough to be passed over as a whole.
+        .set_statistics_enabled(EnabledStatistics::Chunk);
     for name in ["frame", "time"] {
         properties = plain(properties, name, Encoding::DELTA_BINARY_PACKED);
     }
     for name in ["seq", "ack", "tsval", "tsecr", "ident", "checksum"] {
         properties = plain(properties, name, Encoding::BYTE_STREAM_SPLIT);
+    }
+    // Every group has nearly all values of these, so that none is ever passed over for them.
+    for name in ["src", "dst", "seq", "ack", "tsval", "tsecr", "ident", "checksum"] {
+        properties = properties.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::None);
     }
     properties.build()
 }
