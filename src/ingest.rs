@@ -37,7 +37,7 @@ pub use part::write as write_part;
 pub use rows::Plan;
 pub use text::Text;
 pub use walk::members;
-pub use workers::{MANY, Workers};
+pub use workers::{FOR_ALL_THREADS, Workers};
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use super::port_usage::PortUsage;
 use super::time_wait_pressure::{self, Population};
 use crate::evidence::groups::{Ends, Groups};
 use crate::evidence::holds::{self, Found, Hosts, MANY, Resets};
-use crate::ingest;
+use crate::ingest::FOR_ALL_THREADS;
 
 /// What is held over time.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Occupancy {
 const RUNS: usize = 16;
 
 fn is_big(groups: &Groups, run: &Range<u32>) -> bool {
-    groups.members(run.clone()).len() >= ingest::MANY
+    groups.members(run.clone()).len() >= FOR_ALL_THREADS
 }
 
 /// The range of ports that the client's own host tells.

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::Evidence;
 use super::groups::{Ends, Groups, Place};
 use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
-use crate::ingest::{self, Workers};
+use crate::ingest::{FOR_ALL_THREADS, Workers};
 use crate::time::{Span, Time};
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
@@ -55,7 +55,7 @@ pub fn of_group(evidence: &Evidence, group: u32, resets: &Resets, two_msl: Span)
     let members = evidence.groups.members(group..group.saturating_add(1));
     // Incarnations of a socket pair lie in one shard.
     let shards: Vec<&[Place]> = members.chunk_by(|one, next| one.0 == next.0).collect();
-    let mut parts = if members.len() >= ingest::MANY {
+    let mut parts = if members.len() >= FOR_ALL_THREADS {
         evidence.workers.map(&shards, |_, places| of_shard(evidence, places, resets, two_msl))
     } else {
         shards.into_iter().map(|places| of_shard(evidence, places, resets, two_msl)).collect()

@@ -19,7 +19,7 @@ use super::Evidence;
 use super::clocks::{Clocks, Tick, tell_apart};
 use super::groups::{Ends, Place};
 use crate::connection::{Connection, Opened, Side, Syn, SynFate, Tracked, Who};
-use crate::ingest::{MANY, Workers};
+use crate::ingest::{FOR_ALL_THREADS, Workers};
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::{Span, Time};
 
@@ -325,7 +325,7 @@ impl PairIndex {
 impl Listed {
     /// Whether it is worth all threads, and not to be held beside others.
     const fn is_big(&self) -> bool {
-        self.connections >= MANY
+        self.connections >= FOR_ALL_THREADS
     }
 }
 

@@ -32,7 +32,7 @@ impl Workers {
     /// The same for items that are in order piece by piece, as those of several shards are: few are joined by one
     /// thread, many sorted by all, which takes no memory.
     pub fn sort_pieces<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
-        if items.len() < MANY { items.sort_by_key(key) } else { self.sort_by_key(items, key) }
+        if items.len() < FOR_ALL_THREADS { items.sort_by_key(key) } else { self.sort_by_key(items, key) }
     }
 
     /// Applies `work` to every item, side by side, changing it.
@@ -53,7 +53,7 @@ fn most(items: usize) -> usize {
 }
 
 /// Items that are worth all threads.
-pub const MANY: usize = 1 << 16;
+pub const FOR_ALL_THREADS: usize = 1 << 16;
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
