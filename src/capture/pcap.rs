@@ -1,9 +1,8 @@
 //! Classic pcap files: both byte orders, microseconds and nanoseconds, the modified variant, and versions before 2.4.
 //!
-//! draft-ietf-opsawg-pcap; the records are parsed by the pcap-parser crate on our own buffers. Before version 2.3 a
-//! record gave the original length first, and 2.3 was written both ways (libpcap 1.10, `sf-pcap.c`).
-
-use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be};
+//! draft-ietf-opsawg-pcap. Before version 2.3 a record gave the original length first, and 2.3 was written both ways
+//! (libpcap 1.10, `sf-pcap.c`). The four fields of a record are read here for all variants: pcap-parser, which reads
+//! pcapng, knows some of them, and took twice as long for each packet.
 
 use super::{Format, LONGEST_PACKET, LinkType, Stop, Visit, Walked};
 use crate::time::Time;
@@ -57,21 +56,6 @@ impl Pcap {
     }
 
     #[inline]
-    fn frame<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], LegacyPcapBlock<'a>)> {
-        match self.order {
-            Order::Little => parse_pcap_frame(bytes).ok(),
-            Order::Big => parse_pcap_frame_be(bytes).ok(),
-            Order::LittleModified | Order::BigModified | Order::LittleOld | Order::BigOld => self.rare_frame(bytes),
-        }
-    }
-
-    /// The crate knows the modified variant in little-endian order only, and no exchanged lengths.
-    fn rare_frame<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], LegacyPcapBlock<'a>)> {
-        let (ts_sec, ts_usec, caplen, origlen) = self.fields(bytes)?;
-        let (data, after) = bytes.get(self.header_size()..)?.split_at_checked(caplen as usize)?;
-        Some((after, LegacyPcapBlock { ts_sec, ts_usec, caplen, origlen, data }))
-    }
-
     fn header_size(&self) -> usize {
         match self.order {
             Order::Little | Order::Big | Order::LittleOld | Order::BigOld => 16,
@@ -159,15 +143,17 @@ impl Format for Pcap {
         let mut place = start;
         while place < limit {
             let Some(rest) = bytes.get(place..).filter(|rest| !rest.is_empty()) else { return Walked::at(place) };
-            let Some((after, record)) = self.frame(rest) else {
+            let Some((seconds, fraction, captured, original)) = self.fields(rest) else {
                 return Walked { place, stop: Some(self.why_not(rest)) };
             };
-            if record.caplen > LONGEST_PACKET {
+            let size = self.header_size();
+            let data = rest.get(size..).and_then(|behind| behind.get(..captured as usize));
+            let Some(data) = data.filter(|_| captured <= LONGEST_PACKET) else {
                 return Walked { place, stop: Some(self.why_not(rest)) };
-            }
-            let at = Time::from_parts(i64::from(record.ts_sec), i64::from(record.ts_usec).saturating_mul(self.unit));
-            visit.packet(at, self.link, record.data, record.origlen);
-            place = bytes.len() - after.len();
+            };
+            let at = Time::from_parts(i64::from(seconds), i64::from(fraction).saturating_mul(self.unit));
+            visit.packet(at, self.link, data, original);
+            place = place.saturating_add(size + captured as usize);
         }
         Walked::at(place)
     }

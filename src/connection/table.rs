@@ -62,11 +62,23 @@ impl Table {
         }
     }
 
-    /// The likely index of each hash's record, read ahead; `u32::MAX` where there is none.
+    /// Fetches the words at the first places of some hashes. Nothing is asked of them: a branch guessed wrong would keep
+    /// the others from being on their way, too.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    pub(super) fn fetch(&self, hashes: impl Iterator<Item = u32>) {
+        let mask = self.words.len() - 1;
+        let words = hashes.map(|hash| self.words.get(hash as usize & mask).map_or(0, |word| *word as u32));
+        touch(words.fold(0, |sum, word| sum ^ word));
+    }
+
+    /// The index in the word at a hash's first place, where it is that hash's own; `u32::MAX` where another's record
+    /// would be fetched in vain.
     #[inline]
     pub(super) fn peek(&self, hash: u32) -> u32 {
         let word = self.words.get(hash as usize & (self.words.len() - 1)).copied().unwrap_or(FREE);
-        unpack(word).1
+        let (tag, index) = unpack(word);
+        if tag == hash { index } else { NONE }
     }
 
     fn grow(&mut self) {

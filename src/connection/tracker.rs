@@ -45,18 +45,27 @@ pub struct Tracked {
     /// Labels around the first packet of a record, by the record's index.
     pub(super) labels: Vec<(u32, Labels)>,
     pub(super) pauses: Vec<PauseEvent>,
+    /// The client of some records may be a guess; parts do not tell, so that all of theirs are looked at.
+    #[serde(skip, default = "untold")]
+    pub(super) guessed: bool,
+}
+
+const fn untold() -> bool {
+    true
 }
 
 /// Marks a late segment, not a SYN, as what waits for its answer.
 const LATE: u32 = 1 << 31;
 
-/// Segments are looked up in runs of this many, so that their cache misses overlap.
-const RUN: usize = 32;
+/// Segments are looked up in runs of this many, so that their cache misses overlap: a bit each in a word.
+const RUN: usize = 64;
+/// The records made last are in the core's own cache.
+const WARM: usize = 1024;
 
 /// One segment and where it stands.
 struct Seen<'a> {
     segment: &'a Segment,
-    wide: Option<Wide>,
+    wide: Option<&'a Wide>,
     frame: u64,
     ahead: Ahead<'a>,
 }
@@ -89,9 +98,15 @@ impl Tracker {
         for (run, number) in batch.segments.chunks(RUN).zip(0..) {
             self.read_ahead(run);
             for (place, segment) in (number * RUN..).zip(run) {
-                let wide = segment.marks.has(Marks::WIDE).then(|| resolve(segment, batch, &tunnels));
-                let ahead = Ahead { batch, place };
-                self.segment(&Seen { segment, wide, frame: base + u64::from(segment.frame), ahead });
+                let (frame, ahead) = (base + u64::from(segment.frame), Ahead { batch, place });
+                let resolved;
+                let wide = if segment.marks.has(Marks::WIDE) {
+                    resolved = resolve(segment, batch, &tunnels);
+                    Some(&resolved)
+                } else {
+                    None
+                };
+                self.segment(&Seen { segment, wide, frame, ahead });
             }
         }
         self.recent.keep(&batch.segments, base);
@@ -121,7 +136,7 @@ impl Tracker {
             Some(wide) => Some(Wide { tunnel: tunnel(wide)?, ..wide }),
         };
         let nothing = ShardBatch::default();
-        let seen = Seen { segment, wide, frame: 0, ahead: Ahead { batch: &nothing, place: 0 } };
+        let seen = Seen { segment, wide: wide.as_ref(), frame: 0, ahead: Ahead { batch: &nothing, place: 0 } };
         let (_, index, side) = self.table.find(segment.hash, |index| self.tracked.side_of(index, &seen))?;
         let record = self.tracked.records.get(index as usize)?;
         if self.tracked.begins_incarnation(index, side, segment) {
@@ -145,13 +160,22 @@ impl Tracker {
         self.tracked.records.len()
     }
 
+    /// Fetches the words of a run of segments, and then those of their records that were not made just now.
+    #[inline]
     fn read_ahead(&self, run: &[Segment]) {
-        let mut likely = [u32::MAX; RUN];
-        for (index, segment) in likely.iter_mut().zip(run) {
-            *index = self.table.peek(segment.hash);
-        }
+        self.table.fetch(run.iter().map(|segment| segment.hash));
         let records = &self.tracked.records;
-        touch(likely.iter().filter_map(|index| records.get(*index as usize)).fold(0, |sum, r| sum ^ r.state.0));
+        let old = u32::try_from(records.len().saturating_sub(WARM)).unwrap_or(u32::MAX);
+        let (mut cold, mut likely) = (0_u64, [0; RUN]);
+        for ((segment, place), likely) in run.iter().zip(0..).zip(&mut likely) {
+            *likely = self.table.peek(segment.hash);
+            cold |= u64::from(*likely < old) << place;
+        }
+        if cold != 0 {
+            let cold = likely.iter().zip(0..).filter(|(_, place)| cold >> place & 1 == 1);
+            let found = cold.filter_map(|(index, _)| records.get(*index as usize));
+            touch(found.fold(0, |sum, record| sum ^ record.state.0));
+        }
     }
 
     /// Index of a tunnel plus one, the same for all batches.
@@ -216,7 +240,7 @@ impl Tracker {
         if self.is_copy(index, side, seen) {
             return;
         }
-        if self.tracked.begins_incarnation(index, side, segment) {
+        if segment.flags.has(Flags::SYN) && self.tracked.begins_incarnation(index, side, segment) {
             let new = self.add(seen, index.saturating_add(1));
             return self.table.replace(place, segment.hash, new);
         }
@@ -285,6 +309,7 @@ impl Tracker {
     fn add(&mut self, seen: &Seen<'_>, previous: u32) -> u32 {
         let index = u32::try_from(self.tracked.records.len()).unwrap_or(u32::MAX);
         let mut record = Record::begin(seen, self.point, previous);
+        self.tracked.guessed |= record.state.has(State::CLIENT_GUESSED);
         if let Some(labels) = seen.ahead.batch.labels_of(seen.segment.frame) {
             self.tracked.labels.push((index, labels));
         }
@@ -328,23 +353,22 @@ impl Tracked {
     fn side_of(&self, index: u32, seen: &Seen<'_>) -> Option<Side> {
         let record = self.records.get(index as usize)?;
         let segment = seen.segment;
-        let ([client_port, server_port], [client, server]) = (record.ports, record.addresses);
-        let forth = segment.src_port == client_port && segment.dst_port == server_port;
-        let back = segment.dst_port == client_port && segment.src_port == server_port;
-        let (src, dst) = match (&seen.wide, record.state.has(State::WIDE)) {
-            (None, false) => {
-                let forth = forth && segment.src == client && segment.dst == server;
-                let back = back && segment.dst == client && segment.src == server;
-                return side(forth, back);
-            }
-            (Some(wide), true) => (wide.src, wide.dst),
-            _ => return None,
+        // Either direction comes as often as the other, so that nothing is asked before both are known.
+        let forth = same(record.ports, [segment.src_port, segment.dst_port].map(u32::from));
+        let back = same(record.ports, [segment.dst_port, segment.src_port].map(u32::from));
+        let Some(wide) = seen.wide else {
+            let narrow = !record.state.has(State::WIDE);
+            let forth = forth & narrow & same(record.addresses, [segment.src, segment.dst]);
+            return side(forth, back & narrow & same(record.addresses, [segment.dst, segment.src]));
         };
-        let pair = self.wide.get(client as usize)?;
-        if seen.wide.map(|wide| wide.tunnel) != Some(pair.tunnel) {
-            return None;
-        }
-        side(forth && [src, dst] == pair.addresses, back && [dst, src] == pair.addresses)
+        let pair = self.wide_pair(record).filter(|pair| pair.tunnel == wide.tunnel)?;
+        let forth = forth && pair.addresses == [wide.src, wide.dst];
+        side(forth, back && pair.addresses == [wide.dst, wide.src])
+    }
+
+    fn wide_pair(&self, record: &Record) -> Option<&WidePair> {
+        let [place, _] = record.addresses;
+        self.wide.get(place as usize).filter(|_| record.state.has(State::WIDE))
     }
 
     /// Whether a segment opens a new incarnation of a known socket pair.
@@ -527,11 +551,15 @@ impl Tracked {
     }
 }
 
+/// Whether both numbers are the same, in one comparison.
 #[inline]
-const fn side(forth: bool, back: bool) -> Option<Side> {
-    match (forth, back) {
-        (true, _) => Some(Side::Client),
-        (_, true) => Some(Side::Server),
-        _ => None,
-    }
+fn same<N: Into<u64>>(known: [N; 2], [one, other]: [u32; 2]) -> bool {
+    let [a, b] = known.map(Into::into);
+    (a ^ u64::from(one)) | (b ^ u64::from(other)) == 0
+}
+
+/// The client's where both directions are the same.
+#[inline]
+fn side(forth: bool, back: bool) -> Option<Side> {
+    (forth | back).then_some(if forth { Side::Client } else { Side::Server })
 }

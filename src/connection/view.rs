@@ -142,7 +142,8 @@ impl Tracked {
 
     /// Both sockets of every connection whose client is a guess.
     pub fn guessed_sockets(&self) -> impl Iterator<Item = (u16, Socket)> + '_ {
-        let guessed = self.connections().filter(|c| c.record.state.has(State::CLIENT_GUESSED));
+        let some = if self.guessed { self.len() } else { 0 };
+        let guessed = self.connections().take(some).filter(|c| c.record.state.has(State::CLIENT_GUESSED));
         guessed.flat_map(|c| [(c.point(), c.client()), (c.point(), c.server())])
     }
 
@@ -204,8 +205,25 @@ impl<'a> Connection<'a> {
         self.socket(Side::Server)
     }
 
+    /// The ports of client and server.
+    #[must_use]
+    pub const fn ports(self) -> [u16; 2] {
+        self.record.ports
+    }
+
+    /// Capture point, client address and server socket in one number, where both addresses are plain IPv4: what is
+    /// looked up for each of a million connections is looked up by it.
+    #[must_use]
+    pub fn narrow_ends(self) -> Option<u128> {
+        let ([client, server], [_, port]) = (self.record.addresses, self.record.ports);
+        let addresses = u128::from(client) << 32 | u128::from(server);
+        let number = u128::from(self.record.point) << 80 | u128::from(port) << 64 | addresses;
+        (!self.record.state.has(State::WIDE)).then_some(number)
+    }
+
     /// The socket of one side.
     #[must_use]
+    #[inline]
     pub fn socket(self, side: Side) -> Socket {
         let [client, server] = self.record.ports;
         Socket { ip: self.ip(side), port: if side == Side::Client { client } else { server } }

@@ -7,9 +7,8 @@
 
 use std::collections::VecDeque;
 
-use etherparse::TcpHeaderSlice;
-
-use super::{Flags, Segment, Tunnel, ip};
+use super::ip::TcpHeader;
+use super::{Flags, Segment, Tunnel};
 use crate::time::{Span, Time};
 
 /// Datagrams that are waited for at once; the oldest gives way.
@@ -105,9 +104,8 @@ impl Fragment {
 
 /// The segment of a whole header, and that header's length.
 fn read(header: &[u8], length: u32, ttl: u8) -> Option<(Segment, u32)> {
-    let tcp = TcpHeaderSlice::from_slice(header).ok()?;
-    let size = u32::from(tcp.data_offset()) * 4;
-    (length >= size).then(|| (ip::segment(&tcp, length, ttl), size))
+    let tcp = TcpHeader::read(header)?;
+    (length >= tcp.size()).then(|| (tcp.segment(length, ttl), tcp.size()))
 }
 
 impl Datagram {

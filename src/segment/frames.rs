@@ -129,8 +129,12 @@ pub struct Frames {
     pub first_at: Time,
     /// The latest time; [`Time::MIN`] where there is none.
     pub last_at: Time,
-    /// The time of the first frame and that of the last one, to notice what a clock does between two batches.
+    /// The time of the first frame that has one and that of the last, to notice what a clock does between two batches;
+    /// [`Time::MIN`] where none has: records without packets, and frames that were left out.
     pub ends_at: [Time; 2],
+    /// The number, from 0, of the first frame that has a time; nobody asks for it once all batches are added.
+    #[serde(skip)]
+    pub(super) first_timed: u64,
     /// When the recording began and ended that an excerpt was cut from.
     pub recorded: Option<(Time, Time)>,
     /// Steps back and gaps between neighbouring frames.
@@ -167,6 +171,7 @@ impl Default for Frames {
             first_at: Time::MAX,
             last_at: Time::MIN,
             ends_at: [Time::MIN; 2],
+            first_timed: 0,
             recorded: None,
             clock: Clock::default(),
             syn_options_cut: Noted::default(),
@@ -198,8 +203,9 @@ impl Frames {
         }
         self.clock.append(&later.clock, base);
         let ([_, previous], [next, _]) = (self.ends_at, later.ends_at);
-        if base > 0 && later.packets > 0 && Clock::strays(previous, next) {
-            self.clock.note(previous, next, base);
+        let first_timed = base.saturating_add(later.first_timed);
+        if previous != Time::MIN && next != Time::MIN && Clock::strays(previous, next) {
+            self.clock.note(previous, next, first_timed);
         }
         self.packets += later.packets;
         self.left_out += later.left_out;
@@ -210,9 +216,12 @@ impl Frames {
         if let Some((from, until)) = later.recorded {
             self.add_recorded(from, until);
         }
-        if later.packets > 0 {
-            let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
-            (*first, *last) = (if base == 0 { later_first } else { *first }, later_last);
+        let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
+        if *first == Time::MIN {
+            (*first, self.first_timed) = (later_first, first_timed);
+        }
+        if later_last != Time::MIN {
+            *last = later_last;
         }
         self.duplicates += later.duplicates;
         self.flags.append(&later.flags);

@@ -6,6 +6,7 @@
 use etherparse::TcpHeaderSlice;
 
 use super::frames::Skip;
+use super::ip::TcpHeader;
 use super::tunnel;
 use super::{Echo, Flags, Fragment, LabelKind, Marks, Segment, SeqNumber, Tunnel, checksum, ip};
 use crate::capture::LinkType;
@@ -311,12 +312,12 @@ fn inside<'a>(datagram: &Datagram<'a>, around: &mut Tunnel) -> Inner<'a> {
 }
 
 fn tcp(datagram: &Datagram<'_>) -> Found {
-    let segment = match TcpHeaderSlice::from_slice(datagram.payload) {
-        Ok(tcp) if datagram.length >= u32::from(tcp.data_offset()) * 4 => {
-            Some(ip::segment(&tcp, datagram.length, datagram.ttl))
-        }
-        Ok(_) => return Found::Nothing(Skip::Malformed),
-        Err(_) => ip::cut_segment(datagram.payload, datagram.length, datagram.ttl),
+    // etherparse checks the header here and not in the thin path, so that each is held against the other.
+    let checked = TcpHeaderSlice::from_slice(datagram.payload).ok().and_then(|tcp| TcpHeader::read(tcp.slice()));
+    let segment = match checked {
+        Some(tcp) if datagram.length >= tcp.size() => Some(tcp.segment(datagram.length, datagram.ttl)),
+        Some(_) => return Found::Nothing(Skip::Malformed),
+        None => ip::cut_segment(datagram.payload, datagram.length, datagram.ttl),
     };
     match segment {
         Some(mut segment) => {

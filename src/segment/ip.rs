@@ -2,8 +2,6 @@
 //!
 //! RFC 9293 section 3.1.
 
-use etherparse::TcpHeaderSlice;
-
 use super::options;
 use super::{Flags, Marks, Segment, SeqNumber, TsVal};
 
@@ -25,31 +23,64 @@ pub(crate) fn as_v4(address: &[u8; 16]) -> Option<u32> {
     (prefix == MAPPED).then(|| v4.iter().fold(0, |sum, octet| sum << 8 | u32::from(*octet)))
 }
 
-/// The segment of a whole TCP header; `length` is that of header and data by the IP header.
-#[inline(always)]
-pub(crate) fn segment(tcp: &TcpHeaderSlice<'_>, length: u32, ttl: u8) -> Segment {
-    let header = u32::from(tcp.data_offset()) * 4;
-    let mut segment = Segment {
-        src_port: tcp.source_port(),
-        dst_port: tcp.destination_port(),
-        seq: SeqNumber(tcp.sequence_number()),
-        ack: SeqNumber(tcp.acknowledgment_number()),
-        payload: length.saturating_sub(header),
-        window: tcp.window_size(),
-        flags: flags(tcp),
-        ttl,
-        window_scale: u8::MAX,
-        checksum: tcp.checksum(),
-        ..Segment::default()
-    };
-    read_options(&mut segment, tcp.options());
-    segment
+/// A TCP header of which every octet is there.
+#[derive(Clone, Copy)]
+pub(crate) struct TcpHeader<'a> {
+    fixed: &'a [u8; 20],
+    options: &'a [u8],
 }
 
-/// All eight control bits of a TCP header.
-#[inline]
-pub(crate) fn flags(tcp: &TcpHeaderSlice<'_>) -> Flags {
-    Flags(tcp.slice().get(13).copied().unwrap_or(0))
+impl<'a> TcpHeader<'a> {
+    /// The one at the start of `bytes`; `None` where it is cut, or says that it is shorter than it can be.
+    #[inline(always)]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (fixed, rest) = bytes.split_first_chunk::<20>()?;
+        let [.., offset, _, _, _, _, _, _, _] = *fixed;
+        let options = rest.get(..usize::from(offset >> 4).checked_sub(5)? * 4)?;
+        Some(Self { fixed, options })
+    }
+
+    /// Its octets, options included.
+    #[inline(always)]
+    pub fn size(self) -> u32 {
+        let [.., offset, _, _, _, _, _, _, _] = *self.fixed;
+        u32::from(offset >> 4) * 4
+    }
+
+    /// All eight control bits.
+    #[inline(always)]
+    pub fn flags(self) -> Flags {
+        let [.., flags, _, _, _, _, _, _] = *self.fixed;
+        Flags(flags)
+    }
+
+    /// Source and destination port.
+    #[inline(always)]
+    pub fn ports(self) -> (u16, u16) {
+        let [s1, s2, d1, d2, ..] = *self.fixed;
+        (u16::from_be_bytes([s1, s2]), u16::from_be_bytes([d1, d2]))
+    }
+
+    /// The segment, without its place and addresses; `length` is that of header and data by the IP header.
+    #[inline(always)]
+    pub fn segment(self, length: u32, ttl: u8) -> Segment {
+        let [s1, s2, d1, d2, q1, q2, q3, q4, a1, a2, a3, a4, _, flags, w1, w2, c1, c2, _, _] = *self.fixed;
+        let mut segment = Segment {
+            src_port: u16::from_be_bytes([s1, s2]),
+            dst_port: u16::from_be_bytes([d1, d2]),
+            seq: SeqNumber(u32::from_be_bytes([q1, q2, q3, q4])),
+            ack: SeqNumber(u32::from_be_bytes([a1, a2, a3, a4])),
+            payload: length.saturating_sub(self.size()),
+            window: u16::from_be_bytes([w1, w2]),
+            flags: Flags(flags),
+            ttl,
+            window_scale: u8::MAX,
+            checksum: u16::from_be_bytes([c1, c2]),
+            ..Segment::default()
+        };
+        read_options(&mut segment, self.options);
+        segment
+    }
 }
 
 #[inline(always)]

@@ -20,7 +20,14 @@ const TIMESTAMPS: u8 = 8;
 #[must_use]
 pub fn timestamps(options: &[u8]) -> Option<(TsVal, TsVal)> {
     // Nearly every stack pads with two NOPs in front (RFC 7323 appendix A).
-    if let [1, 1, 8, 10, a, b, c, d, e, f, g, h, ..] = *options {
+    const PADDED: u32 = u32::from_be_bytes([NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10]);
+    if let Some(&[k1, k2, k3, k4, a, b, c, d, e, f, g, h]) = options.first_chunk::<12>()
+        && u32::from_be_bytes([k1, k2, k3, k4]) == PADDED
+    {
+        return Some((TsVal(u32::from_be_bytes([a, b, c, d])), TsVal(u32::from_be_bytes([e, f, g, h]))));
+    }
+    // And a SYN has others in front.
+    if let [2, 4, _, _, 4, 2, 8, 10, a, b, c, d, e, f, g, h, ..] = *options {
         return Some((TsVal(u32::from_be_bytes([a, b, c, d])), TsVal(u32::from_be_bytes([e, f, g, h]))));
     }
     timestamps_anywhere(options)
@@ -55,11 +62,32 @@ pub struct SynOptions {
 /// Reads all options of a SYN; a malformed tail ends the list without an error.
 #[must_use]
 pub fn of_syn(options: &[u8]) -> SynOptions {
+    // What Linux sends with all of them (`tcp_options_write()`, net/ipv4/tcp_output.c): most SYNs there are.
+    if let [2, 4, m1, m2, 4, 2, 8, 10, _, _, _, _, _, _, _, _, 1, 3, 3, shift] = *options {
+        const LAYOUT: u32 = layout(&[2, 4, 8, 1, 3]);
+        return SynOptions { mss: u16::from_be_bytes([m1, m2]), window_scale: shift, layout: LAYOUT };
+    }
+    of_any_syn(options)
+}
+
+/// The order of option kinds, folded by FNV-1a: only equality matters.
+const fn layout(kinds: &[u8]) -> u32 {
+    match kinds {
+        [before @ .., kind] => folded(layout(before), *kind),
+        [] => 0,
+    }
+}
+
+#[allow(clippy::cast_lossless)]
+const fn folded(layout: u32, kind: u8) -> u32 {
+    (layout ^ kind as u32).wrapping_mul(0x0100_0193).wrapping_add(1)
+}
+
+fn of_any_syn(options: &[u8]) -> SynOptions {
     let mut found = SynOptions { window_scale: u8::MAX, ..SynOptions::default() };
     let mut rest = options;
     while let Ok((after, (kind, value))) = option(rest) {
-        // FNV-1a over the kinds: only equality matters.
-        found.layout = (found.layout ^ u32::from(kind)).wrapping_mul(0x0100_0193).wrapping_add(1);
+        found.layout = folded(found.layout, kind);
         match (kind, value) {
             (END, _) => break,
             (MAXIMUM_SEGMENT_SIZE, &[high, low]) => found.mss = u16::from_be_bytes([high, low]),
@@ -71,8 +99,9 @@ pub fn of_syn(options: &[u8]) -> SynOptions {
     found
 }
 
-/// One option: its kind, and its value without kind and length.
-fn option(input: &[u8]) -> IResult<&[u8], (u8, &[u8])> {
+/// One option: its kind, and its value without kind and length. Nobody asks why there is none.
+#[inline]
+fn option(input: &[u8]) -> IResult<&[u8], (u8, &[u8]), ()> {
     let (rest, kind) = octet(input)?;
     if kind == END || kind == NO_OPERATION {
         return Ok((rest, (kind, &[])));
@@ -105,6 +134,7 @@ mod tests {
     fn a_syn_tells_its_stack() {
         let linux = of_syn(&[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]);
         assert_eq!((linux.mss, linux.window_scale), (1460, 7));
+        assert_eq!(linux, of_any_syn(&[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]));
         let other = of_syn(&[2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2]);
         assert_ne!(linux.layout, other.layout);
         assert_eq!(of_syn(&[]).window_scale, 255);

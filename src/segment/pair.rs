@@ -47,13 +47,15 @@ impl PairHasher {
     }
 
     /// Of two sockets of any kind, inside a tunnel or not.
+    #[inline]
     #[must_use]
     pub fn wide(&self, src: &[u8; 16], src_port: u16, dst: &[u8; 16], dst_port: u16, tunnel: u64) -> u32 {
-        let (one, other) = ((src, src_port), (dst, dst_port));
+        let one = (u128::from_be_bytes(*src), src_port);
+        let other = (u128::from_be_bytes(*dst), dst_port);
         let (low, high) = if one <= other { (one, other) } else { (other, one) };
         let mut hasher = self.0.build_hasher();
-        hasher.write(low.0);
-        hasher.write(high.0);
+        hasher.write_u128(low.0);
+        hasher.write_u128(high.0);
         hasher.write_u64(u64::from(low.1) << 16 | u64::from(high.1));
         hasher.write_u64(tunnel);
         upper(hasher.finish())

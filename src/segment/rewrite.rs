@@ -11,7 +11,7 @@ use super::tunnel::{Tunnel, TunnelLayer};
 use crate::capture::LinkType;
 
 /// What goes in the place of addresses and payloads.
-pub trait Replace {
+pub trait Replace: Sync {
     /// An address for an address, one to one; IPv4 as IPv4-mapped, and as such again.
     fn address(&self, octets: [u8; 16]) -> [u8; 16];
 

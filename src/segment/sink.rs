@@ -207,7 +207,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Decodes one frame; `original` is its length on the wire.
-    #[inline]
+    #[inline(always)]
     pub fn packet(&mut self, at: Time, link: LinkType, bytes: &[u8], original: u32) {
         let frames = &mut self.batch.frames;
         #[allow(clippy::cast_possible_truncation)]
@@ -221,20 +221,18 @@ impl<'a> Decoder<'a> {
         frames.last_at = frames.last_at.max(at);
         let [first, previous] = &mut frames.ends_at;
         if Clock::strays(*previous, at) {
-            match frame {
-                0 => *first = at,
-                _ => frames.clock.note(*previous, at, u64::from(frame)),
+            if *previous == Time::MIN {
+                (*first, frames.first_timed) = (at, u64::from(frame));
+            } else {
+                frames.clock.note(*previous, at, u64::from(frame));
             }
         }
         *previous = at;
         frames.link_types |= link.bit();
-        if self.thin
-            && link == LinkType::ETHERNET
-            && let Some(found) = thin::ethernet(bytes)
-        {
-            return self.thin_segment(at, frame, &found);
+        let taken = self.thin && link == LinkType::ETHERNET && self.thin_path(at, frame, bytes);
+        if !taken {
+            self.slow(at, frame, link, bytes, original);
         }
-        self.slow(at, frame, link, bytes, original);
     }
 
     /// Notes what a capture says it dropped.
@@ -254,15 +252,54 @@ impl<'a> Decoder<'a> {
         self.batch.frames.add_odd(Cow::Borrowed(reason), 1);
     }
 
+    /// Decodes a frame by the thin path; false where that declines.
     #[inline(always)]
-    fn thin_segment(&mut self, at: Time, frame: u32, found: &thin::Thin<'_>) {
+    fn thin_path(&mut self, at: Time, frame: u32, bytes: &[u8]) -> bool {
+        match thin::ethernet(bytes) {
+            Some(carried) if carried.kind == thin::IPV4 => self.thin_v4(at, frame, carried.rest),
+            Some(carried) if carried.kind == thin::IPV6 => self.thin_v6(at, frame, carried.rest),
+            Some(carried) => self.thin_tagged(at, frame, carried),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn thin_v4(&mut self, at: Time, frame: u32, packet: &[u8]) -> bool {
+        thin::ipv4(packet).map(|found| self.thin_segment(at, frame, &found)).is_some()
+    }
+
+    #[inline(never)]
+    fn thin_v6(&mut self, at: Time, frame: u32, packet: &[u8]) -> bool {
+        thin::ipv6(packet).map(|found| self.thin_segment(at, frame, &found)).is_some()
+    }
+
+    #[inline(never)]
+    fn thin_tagged(&mut self, at: Time, frame: u32, carried: thin::Carried<'_>) -> bool {
+        let Some(carried) = thin::untagged(carried) else { return false };
+        let found = match carried.kind {
+            thin::IPV4 => thin::ipv4(carried.rest),
+            thin::IPV6 => thin::ipv6(carried.rest),
+            _ => None,
+        };
+        let Some(found) = found else { return false };
+        if let Some(hash) = self.thin_segment(at, frame, &found)
+            && carried.tags != 0
+        {
+            self.tag(frame, hash, carried.tags);
+        }
+        true
+    }
+
+    /// Keeps the segment; gives its hash, unless the filter left it out.
+    #[inline(always)]
+    fn thin_segment(&mut self, at: Time, frame: u32, found: &thin::Thin<'_>) -> Option<u32> {
         if self.filtered && !self.keeps_thin(found) {
-            return;
+            return None;
         }
         self.batch.frames.segments += 1;
+        self.batch.frames.flags.add(found.flags());
         let mut marks = Marks::default();
-        if found.flags().is_control() {
-            self.batch.frames.flags.add(found.flags());
+        if found.flags().has(Flags::SYN) {
             marks = found.checksum_marks();
             if marks != Marks::default() {
                 self.batch.frames.note_checksum(marks, frame);
@@ -283,9 +320,7 @@ impl<'a> Decoder<'a> {
         let segment = found.segment();
         let marks = Marks(segment.marks.0 | marks.0);
         self.batch.push(Segment { at, frame, hash, src, dst, marks, ..segment });
-        if found.tags != 0 {
-            self.tagged(frame, hash, found.tags);
-        }
+        Some(hash)
     }
 
     #[cold]
@@ -297,8 +332,7 @@ impl<'a> Decoder<'a> {
         self.batch.keeps(&found.segment(), ends)
     }
 
-    #[cold]
-    fn tagged(&mut self, frame: u32, hash: u32, tags: u32) {
+    fn tag(&mut self, frame: u32, hash: u32, tags: u32) {
         let mut labels = Labels::default();
         for tag in [tags >> 16, tags & 0xffff].into_iter().filter(|tag| tag & 0x8000 != 0) {
             labels.add(LabelKind::Vlan, tag & 0x0fff);
@@ -382,7 +416,7 @@ impl<'a> Decoder<'a> {
 }
 
 impl Visit for Decoder<'_> {
-    #[inline]
+    #[inline(always)]
     fn packet(&mut self, at: Time, link: LinkType, bytes: &[u8], original: u32) {
         Decoder::packet(self, at, link, bytes, original);
     }

@@ -1,16 +1,18 @@
 //! The thin path: Ethernet with VLAN tags, IPv4 or IPv6, TCP, every header whole. Anything else is declined.
 //!
-//! etherparse's header slices read the headers; they cost no more than code by hand, and check lengths. A packet stays
-//! references into its block until its place in the list of segments is known: a segment that is written piece by piece
-//! and then moved costs more than all else here, since wide loads wait for the narrow stores before them.
+//! Headers are read by hand: each is one array of known length, checked once, and a test holds that the complete path
+//! gives the same. RFC 791 section 3.1, RFC 8200 section 3.
+//!
+//! A packet stays references into its block, in registers, until its place in the list of segments is known. What is
+//! written piece by piece and then moved costs more than all else here, since wide loads wait for the narrow stores
+//! before them; so IPv4 and IPv6 are two ways that nothing joins before the segment is written.
 
-use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
-
+use super::ip::TcpHeader;
 use super::{Flags, Marks, Segment, checksum, ip};
 
 /// What the thin path found, not yet a segment.
 pub(super) struct Thin<'a> {
-    tcp: TcpHeaderSlice<'a>,
+    tcp: TcpHeader<'a>,
     /// TCP header and data, as far as they were captured.
     carried: &'a [u8],
     /// Octets of header and data by the IP header.
@@ -18,6 +20,13 @@ pub(super) struct Thin<'a> {
     ttl: u8,
     ident: u16,
     pub addresses: Addresses<'a>,
+}
+
+/// What an Ethernet frame carries.
+pub(super) struct Carried<'a> {
+    /// Its EtherType, behind all tags.
+    pub kind: u16,
+    pub rest: &'a [u8],
     /// VLAN tags, 16 bits each with the highest set, the innermost lowest; 0 where there are none.
     pub tags: u32,
 }
@@ -31,22 +40,20 @@ pub(super) enum Addresses<'a> {
 
 impl Thin<'_> {
     /// Its control bits.
-    #[inline]
+    #[inline(always)]
     pub fn flags(&self) -> Flags {
-        ip::flags(&self.tcp)
+        self.tcp.flags()
     }
 
     /// Source and destination port.
-    #[inline]
+    #[inline(always)]
     pub fn ports(&self) -> (u16, u16) {
-        (self.tcp.source_port(), self.tcp.destination_port())
+        self.tcp.ports()
     }
 
     /// What the checksum of a SYN earns it.
+    #[inline]
     pub fn checksum_marks(&self) -> Marks {
-        if !self.flags().has(Flags::SYN) {
-            return Marks::default();
-        }
         Marks(match &self.addresses {
             Addresses::V4(src, dst) => checksum::marks(src, dst, self.carried, self.length),
             Addresses::V6(src, dst) => checksum::marks(*src, *dst, self.carried, self.length),
@@ -56,77 +63,71 @@ impl Thin<'_> {
     /// The segment, without its place, addresses and checksum's marks.
     #[inline(always)]
     pub fn segment(&self) -> Segment {
-        let segment = ip::segment(&self.tcp, self.length, self.ttl);
-        Segment { ident: self.ident, ..segment }
+        Segment { ident: self.ident, ..self.tcp.segment(self.length, self.ttl) }
     }
 }
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+const TCP: u8 = 6;
+/// EtherTypes.
+pub(super) const IPV4: u16 = 0x0800;
+pub(super) const IPV6: u16 = 0x86dd;
 /// IEEE 802.1Q, 802.1ad, and the value used before the latter was given out.
 const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
-/// Decodes an Ethernet frame, or declines.
+/// The Ethernet header of a frame.
 #[inline(always)]
-pub(super) fn ethernet(bytes: &[u8]) -> Option<Thin<'_>> {
-    let (mut kind, mut rest) = ether_type(bytes.get(12..)?)?;
-    let mut tags = 0;
+pub(super) fn ethernet(bytes: &[u8]) -> Option<Carried<'_>> {
+    let ([.., high, low], rest) = bytes.split_first_chunk::<14>()?;
+    Some(Carried { kind: u16::from_be_bytes([*high, *low]), rest, tags: 0 })
+}
+
+/// What stands behind the VLAN tags of a frame; declines more tags than fit.
+pub(super) fn untagged(frame: Carried<'_>) -> Option<Carried<'_>> {
+    let Carried { mut kind, mut rest, mut tags } = frame;
     while VLAN_TAGS.contains(&kind) {
-        let (tag, after) = ether_type(rest)?;
         if tags > 0xffff {
-            return None; // more tags than fit
+            return None;
         }
-        tags = tags << 16 | 0x8000 | u32::from(tag & 0x0fff);
-        (kind, rest) = ether_type(after)?;
+        let ([t1, t2, k1, k2], after) = rest.split_first_chunk::<4>()?;
+        tags = tags << 16 | 0x8000 | u32::from(u16::from_be_bytes([*t1, *t2]) & 0x0fff);
+        (kind, rest) = (u16::from_be_bytes([*k1, *k2]), after);
     }
-    let found = match kind {
-        IPV4 => ipv4(rest)?,
-        IPV6 => ipv6(rest)?,
-        _ => return None,
-    };
-    Some(Thin { tags, ..found })
+    Some(Carried { kind, rest, tags })
 }
 
-#[inline]
-fn ether_type(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let (kind, rest) = bytes.split_first_chunk::<2>()?;
-    Some((u16::from_be_bytes(*kind), rest))
-}
-
+/// Decodes an IPv4 packet, or declines.
 #[inline(always)]
-fn ipv4(bytes: &[u8]) -> Option<Thin<'_>> {
-    let header = Ipv4HeaderSlice::from_slice(bytes).ok()?;
-    if header.protocol() != IpNumber::TCP || header.is_fragmenting_payload() {
+pub(super) fn ipv4(bytes: &[u8]) -> Option<Thin<'_>> {
+    let (header, rest) = bytes.split_first_chunk::<20>()?;
+    let [first, _, l1, l2, i1, i2, f1, f2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] = *header;
+    // "Don't fragment" apart, anything there makes it a part of a datagram.
+    let fragment = u16::from_be_bytes([f1 & 0x3f, f2]) != 0;
+    if first >> 4 != 4 || protocol != TCP || fragment {
         return None;
     }
-    let size = usize::from(header.ihl()) * 4;
+    let words = first & 0xf;
+    let carried = if words == 5 { rest } else { rest.get(usize::from(words).checked_sub(5)? * 4..)? };
     // A total length of zero is segmentation offload's; the complete path knows what to do.
-    let length = u32::from(header.total_len()).checked_sub(u32::try_from(size).ok()?)?;
-    let carried = bytes.get(size..)?;
-    let addresses = Addresses::V4(header.source(), header.destination());
-    let tcp = tcp(carried, length)?;
-    Some(Thin { tcp, carried, length, ttl: header.ttl(), ident: header.identification(), addresses, tags: 0 })
+    let length = u32::from(u16::from_be_bytes([l1, l2])).checked_sub(u32::from(words) * 4)?;
+    let tcp = TcpHeader::read(carried).filter(|tcp| length >= tcp.size())?;
+    let addresses = Addresses::V4([s1, s2, s3, s4], [d1, d2, d3, d4]);
+    Some(Thin { tcp, carried, length, ttl, ident: u16::from_be_bytes([i1, i2]), addresses })
 }
 
+/// Decodes an IPv6 packet, or declines.
 #[inline(always)]
-fn ipv6(bytes: &[u8]) -> Option<Thin<'_>> {
-    let header = Ipv6HeaderSlice::from_slice(bytes).ok()?;
-    if header.next_header() != IpNumber::TCP || header.payload_length() == 0 {
+pub(super) fn ipv6(bytes: &[u8]) -> Option<Thin<'_>> {
+    let ([first, _, _, _, l1, l2, next, ttl], rest) = bytes.split_first_chunk::<8>()?;
+    let (src, rest) = rest.split_first_chunk::<16>()?;
+    let (dst, carried) = rest.split_first_chunk::<16>()?;
+    let length = u32::from(u16::from_be_bytes([*l1, *l2]));
+    if first >> 4 != 6 || *next != TCP || length == 0 {
         return None;
     }
-    let (carried, length) = (bytes.get(40..)?, u32::from(header.payload_length()));
-    let (src, rest) = bytes.get(8..)?.split_first_chunk::<16>()?;
-    let dst = rest.first_chunk::<16>()?;
     // An IPv4-mapped address on the wire would be taken for IPv4 by the complete path, too.
     if ip::as_v4(src).is_some() && ip::as_v4(dst).is_some() {
         return None;
     }
-    let (tcp, addresses) = (tcp(carried, length)?, Addresses::V6(src, dst));
-    Some(Thin { tcp, carried, length, ttl: header.hop_limit(), ident: 0, addresses, tags: 0 })
-}
-
-#[inline(always)]
-fn tcp(bytes: &[u8], length: u32) -> Option<TcpHeaderSlice<'_>> {
-    let tcp = TcpHeaderSlice::from_slice(bytes).ok()?;
-    (length >= u32::from(tcp.data_offset()) * 4).then_some(tcp)
+    let tcp = TcpHeader::read(carried).filter(|tcp| length >= tcp.size())?;
+    Some(Thin { tcp, carried, length, ttl: *ttl, ident: 0, addresses: Addresses::V6(src, dst) })
 }

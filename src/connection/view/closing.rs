@@ -110,9 +110,29 @@ impl Connection<'_> {
         (span.0 >= 0).then_some(span)
     }
 
+    /// How long one end was in FIN-WAIT-1 and FIN-WAIT-2, the other in CLOSE-WAIT and LAST-ACK, where both closed in
+    /// order: both FINs are there, so that no span reaches to the end of the capture.
+    #[must_use]
+    pub fn closing_states(self) -> Option<[Option<Span>; 4]> {
+        let first = self.first_fin().filter(|_| self.close() == Close::Fin)?;
+        let (active, passive) = (self.endpoint(first), self.endpoint(first.other()));
+        let until_fin = |from: Option<Time>| Some(passive.first_fin?.since(from?));
+        let acked = self.close_wait_side() != Who::None;
+        Some([
+            span_between(active.first_fin, active.fin_acked),
+            until_fin(active.fin_acked).filter(|_| acked),
+            until_fin(active.fin).filter(|_| acked),
+            span_between(passive.first_fin, passive.fin_acked),
+        ])
+    }
+
     pub(super) fn passive_fin(self, active: Side) -> Option<Time> {
         self.endpoint(active.other()).first_fin
     }
+}
+
+fn span_between(from: Option<Time>, until: Option<Time>) -> Option<Span> {
+    Some(until?.since(from?))
 }
 
 /// Retransmissions without a word from the peer before data counts as unanswered: one may be the last packet
