@@ -87,7 +87,7 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
         status = Status::Gate;
     }
     // The process ends here: giving a million records back to the system first would only take time.
-    drop(material);
+    std::mem::forget(material);
     std::mem::forget(evidence);
     Ok(status)
 }

@@ -1,8 +1,9 @@
 //! Connections that a rule picks, grouped by client address and server socket at a capture point: most rules
 //! have one finding for each such group.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use hashbrown::HashMap;
 
 use super::{Case, Confidence, Finding, Rule, Severity, Subject};
 use crate::connection::{Connection, Socket};
@@ -43,12 +44,13 @@ pub(super) fn groups_among<'a, T: Send>(
         };
         evidence.picked(chunk).filter_map(one).collect::<Vec<_>>()
     });
-    let mut by_group: BTreeMap<u32, Picked<'a, T>> = BTreeMap::new();
+    let mut by_group: HashMap<u32, Picked<'a, T>> = HashMap::new();
     for (number, picked) in picked.into_iter().flatten() {
         by_group.entry(number).or_default().push(picked);
     }
     let mut by_group: Vec<_> = by_group.into_iter().collect();
-    evidence.workers.each(&mut by_group, |(_, picked)| evidence.workers.sort_pieces(picked, |(frame, _)| *frame));
+    by_group.sort_unstable_by_key(|(number, _)| *number);
+    evidence.workers.each(&mut by_group, |(_, picked)| evidence.workers.sort_mixed(picked, |(frame, _)| *frame));
     let group = |(number, picked): (u32, Picked<'a, T>)| {
         let Ends { point, client, server } = evidence.groups.ends(number)?;
         Some(Group { point, client, server, picked: picked.into_iter().map(|(_, picked)| picked).collect() })

@@ -61,7 +61,10 @@ impl PortUsage {
     /// Weighs the holds of a group; `told` is the range that the client's own host tells.
     #[must_use]
     pub fn of(mut ordered: Vec<Hold>, ends: Ends, evidence: &Evidence, told: Option<(u16, u16)>) -> Option<Self> {
-        evidence.workers.sort_pieces(&mut ordered, |hold| (hold.from, hold.port, hold.connection));
+        evidence.workers.sort_pieces(&mut ordered, |hold| hold.from);
+        for same in ordered.chunk_by_mut(|one, next| one.from == next.from).filter(|same| same.len() > 1) {
+            same.sort_unstable_by_key(|hold| (hold.port, hold.connection));
+        }
         let end = evidence.end_of(ends.point);
         let mut seen = vec![false; 1 << 16];
         let fresh: Vec<u16> =

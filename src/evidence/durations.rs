@@ -6,8 +6,8 @@
 use hashbrown::HashMap;
 
 use super::Evidence;
-use crate::connection::{Close, Connection, Side, Socket, Tracked, Who};
-use crate::time::{Span, Time};
+use crate::connection::{Connection, Socket, Tracked};
+use crate::time::Span;
 
 /// The states, in the order of a close.
 pub const STATES: [&str; 4] = ["FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "LAST-ACK"];
@@ -65,21 +65,7 @@ fn of_shard(shard: &Tracked, groups: &[u32], of_group: &[Option<usize>], wanted:
 }
 
 fn add(states: &mut States, connection: Connection<'_>) {
-    let first = match connection.active_closer() {
-        Who::Client => Side::Client,
-        Who::Server => Side::Server,
-        Who::None | Who::Both => return,
-    };
-    if connection.close() != Close::Fin {
-        return;
-    }
-    // Both FINs are there, so that no span reaches to the end of the capture.
-    let spans = [
-        connection.fin_to_ack(first),
-        connection.fin_wait_2(Time::MIN),
-        connection.close_wait(Time::MIN),
-        connection.fin_to_ack(first.other()),
-    ];
+    let Some(spans) = connection.closing_states() else { return };
     for (state, span) in states.iter_mut().zip(spans) {
         if let Some(span) = span.filter(|span| span.0 >= 0) {
             state.add(span);

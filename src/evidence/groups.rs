@@ -173,6 +173,8 @@ fn number(place: Result<usize, usize>) -> u32 {
 #[derive(Debug, Default)]
 pub struct Numbering {
     ids: HashMap<Ends, u32>,
+    /// The same by [`Connection::narrow_ends`].
+    narrow: HashMap<u128, u32>,
     ends: Vec<Ends>,
     sizes: Vec<u32>,
     of: Vec<u32>,
@@ -187,17 +189,31 @@ impl Numbering {
 
     /// Numbers the group of the next connection of the shard.
     pub fn add(&mut self, connection: Connection<'_>) -> u32 {
-        let ends = Ends::of(connection);
+        let id = match connection.narrow_ends() {
+            Some(narrow) => match self.narrow.get(&narrow) {
+                Some(id) => *id,
+                None => {
+                    let id = self.id(Ends::of(connection));
+                    self.narrow.insert(narrow, id);
+                    id
+                }
+            },
+            None => self.id(Ends::of(connection)),
+        };
+        if let Some(size) = self.sizes.get_mut(id as usize) {
+            *size = size.saturating_add(1);
+        }
+        self.of.push(id);
+        id
+    }
+
+    fn id(&mut self, ends: Ends) -> u32 {
         let next = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
         let id = *self.ids.entry(ends).or_insert(next);
         if id == next {
             self.ends.push(ends);
             self.sizes.push(0);
         }
-        if let Some(size) = self.sizes.get_mut(id as usize) {
-            *size = size.saturating_add(1);
-        }
-        self.of.push(id);
         id
     }
 

@@ -196,7 +196,7 @@ impl Hold {
         };
         let until = if time_wait == Who::None { closed } else { closed.plus(two_msl) };
         let from = connection.first().1.min(closed);
-        let port = connection.client().port;
+        let [port, _] = connection.ports();
         Self { connection: place, port, time_wait, reused: false, from, closed, until }
     }
 

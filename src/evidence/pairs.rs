@@ -195,9 +195,11 @@ impl HostPair {
     /// The client clocks behind the client's address, and the clock of each SYN.
     #[must_use]
     pub fn clocks(&self) -> Clocks {
-        let stamped =
-            self.syns.iter().filter_map(|syn| Some(Tick { at: syn.at, tsval: syn.tsval?, attempt: syn.attempt() }));
-        let mut found = tell_apart(&stamped.collect::<Vec<_>>());
+        // With room for all at once: a list of a million that grows is in memory twice.
+        let mut stamped = Vec::with_capacity(self.syns.len());
+        let tick = |syn: &SynSeen| Some(Tick { at: syn.at, tsval: syn.tsval?, attempt: syn.attempt() });
+        stamped.extend(self.syns.iter().filter_map(tick));
+        let mut found = tell_apart(&stamped);
         // SYNs without timestamps have no clock; the others keep their order.
         let mut of = std::mem::take(&mut found.of).into_iter();
         found.of = self.syns.iter().map(|syn| syn.tsval.and_then(|_| of.next()).flatten()).collect();
@@ -237,6 +239,23 @@ impl PairIndex {
         results
     }
 
+    /// Applies `work` to the first SYN of every attempt of all pairs, copies apart; the results stand in no order.
+    pub fn first_syns<'a, T: Send>(&self, evidence: &'a Evidence, work: impl Fn(&Syn<'a>) -> T + Sync) -> Vec<T> {
+        let members = self.pairs.iter().map(|listed| evidence.groups.members(listed.groups.clone()));
+        let pieces: Vec<&[Place]> = members.flat_map(|members| members.chunks(PIECE)).collect();
+        let found = evidence.workers.map(&pieces, |_, places| {
+            let firsts = evidence.picked(places).filter_map(|(_, connection)| connection.first_syn());
+            let mut found = Vec::with_capacity(places.len());
+            found.extend(firsts.filter(|syn| !self.is_copy(syn)).map(|syn| work(&syn)));
+            found
+        });
+        found.into_iter().flatten().collect()
+    }
+
+    fn is_copy(&self, syn: &Syn<'_>) -> bool {
+        !self.copies.is_empty() && self.copies.contains(&(syn.connection.point(), syn.frame))
+    }
+
     /// One pair, gathered again.
     #[must_use]
     pub fn pair(&self, evidence: &Evidence, key: PairKey) -> Option<HostPair> {
@@ -246,12 +265,12 @@ impl PairIndex {
 
     fn listed(evidence: &Evidence, which: Which) -> Self {
         let groups = &evidence.groups;
-        let flagged = evidence.workers.map(&evidence.shards, |number, shard| {
-            let of = groups.of_shard(number);
-            let wanted = shard.syns().filter(|syn| (which == Which::All || syn.fate == SynFate::None) && counts(syn));
-            wanted.filter_map(|syn| of.get(syn.connection.index() as usize).copied()).collect::<HashSet<u32>>()
-        });
-        let flagged: BTreeSet<u32> = flagged.into_iter().flatten().collect();
+        let flagged: BTreeSet<u32> = match which {
+            Which::Unanswered => unanswered(evidence).map(|place| groups.of(place)).collect::<HashSet<u32>>(),
+            Which::All => opened_by_syn(evidence),
+        }
+        .into_iter()
+        .collect();
         // Groups are in order of capture point, client and server: those of one pair are neighbours.
         let mut pairs: Vec<Listed> = Vec::new();
         for (group, ends) in flagged.iter().filter_map(|group| Some((*group, groups.ends(*group)?))) {
@@ -297,13 +316,9 @@ impl PairIndex {
     /// What some connections of a pair have.
     fn part(&self, evidence: &Evidence, listed: &Listed, places: &[Place], later: &LaterSyns<'_>) -> Part {
         let mut part = Part { syns: Vec::with_capacity(places.len()), ..Part::default() };
-        let point = listed.key.0;
         let mut attempt: Vec<SynSeen> = Vec::new();
         for (place, connection) in evidence.picked(places) {
-            let one = |syn: &Syn<'_>| {
-                let copy = !self.copies.is_empty() && self.copies.contains(&(point, syn.frame));
-                SynSeen { copy, ..seen(place, syn) }
-            };
+            let one = |syn: &Syn<'_>| SynSeen { copy: self.is_copy(syn), ..seen(place, syn) };
             attempt.clear();
             attempt.extend(connection.first_syn().as_ref().map(one));
             part.syns.extend_from_slice(&attempt);
@@ -313,7 +328,8 @@ impl PairIndex {
                 attempt.extend(again.iter().map(one));
                 part.again.extend_from_slice(attempt.get(attempt.len() - again.len()..).unwrap_or(&[]));
             }
-            if listed.ports.binary_search(&connection.server().port).is_ok() {
+            let [_, server_port] = connection.ports();
+            if listed.ports.binary_search(&server_port).is_ok() {
                 part.attempts.extend(Attempt::of(&attempt));
             }
             part.taught.extend(taught(place, connection));
@@ -356,7 +372,7 @@ impl Part {
     fn sorted(mut self, workers: &Workers) -> Self {
         self.syns.append(&mut self.again);
         workers.sort_pieces(&mut self.syns, |syn| syn.frame);
-        workers.sort_pieces(&mut self.taught, Taught::order);
+        workers.sort_mixed(&mut self.taught, Taught::order);
         if !self.attempts.is_sorted_by_key(|attempt| attempt.server_port) {
             self.attempts.sort_by_key(|attempt| attempt.server_port);
         }
@@ -366,6 +382,25 @@ impl Part {
 
 fn key(ends: &Ends) -> PairKey {
     (ends.point, ends.client, ends.server.ip)
+}
+
+/// Connections with an unanswered SYN.
+fn unanswered(evidence: &Evidence) -> impl Iterator<Item = Place> {
+    let later = evidence.shards.iter().zip(0..).flat_map(|(shard, number)| {
+        let unanswered = shard.later_syns().filter(|syn| syn.fate == SynFate::None && counts(syn));
+        unanswered.map(move |syn| (number, syn.connection.index()))
+    });
+    evidence.tally.unanswered.iter().copied().chain(later)
+}
+
+/// The groups of all SYNs.
+fn opened_by_syn(evidence: &Evidence) -> HashSet<u32> {
+    let groups = evidence.workers.map(&evidence.shards, |number, shard| {
+        let of = evidence.groups.of_shard(number);
+        let counted = shard.syns().filter(counts);
+        counted.filter_map(|syn| of.get(syn.connection.index() as usize).copied()).collect::<HashSet<u32>>()
+    });
+    groups.into_iter().flatten().collect()
 }
 
 /// SYNs that are not the first packet of their connection, by shard and connection.
@@ -390,6 +425,7 @@ fn counts(syn: &Syn<'_>) -> bool {
 
 fn seen(place: Place, syn: &Syn<'_>) -> SynSeen {
     let connection = syn.connection;
+    let [client_port, server_port] = connection.ports();
     let before = connection.previous().filter(|before| before.time_wait_side().includes(Side::Server));
     let age = before.and_then(Connection::time_wait_from).map(|from| syn.at.since(from).0.max(0) / 1_000_000);
     SynSeen {
@@ -399,8 +435,8 @@ fn seen(place: Place, syn: &Syn<'_>) -> SynSeen {
         isn: syn.isn,
         time_wait_age: age.map_or(u32::MAX, |age| u32::try_from(age).unwrap_or(u32::MAX - 1)),
         connection: place,
-        client_port: connection.client().port,
-        server_port: connection.server().port,
+        client_port,
+        server_port,
         retransmission: syn.retransmission,
         fate: syn.fate,
         opened: connection.opened(),

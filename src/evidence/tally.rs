@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::groups::{Ends, Numbering};
-use crate::connection::{Close, Connection, Opened, Tracked, Who};
+use crate::connection::{Close, Connection, Opened, SynFate, Tracked, Who};
 use crate::time::Time;
 
 /// Counts of one shard, or of all.
@@ -29,7 +29,15 @@ pub struct Tally {
     pub notable: Vec<(u16, u32)>,
     /// Shard and index of every connection whose socket pair was used before, in order of shard and index.
     pub reused: Vec<(u16, u32)>,
+    /// Shard and index of every connection whose first SYN nothing answered, in order of shard and index.
+    pub unanswered: Vec<(u16, u32)>,
+    /// Shard and index of every connection whose first SYN has an ISN that [`SAMPLE`] divides: where there are very
+    /// many SYNs, they stand for all.
+    pub sample: Vec<(u16, u32)>,
 }
+
+/// One ISN in so many.
+pub const SAMPLE: u32 = 16;
 
 /// What passed between one client address and one server socket, or more of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +84,14 @@ impl Tally {
                 tally.reuses += u64::from(connection.reuse().is_some());
                 tally.reused.push((number, connection.index()));
             }
+            if let Some(syn) = connection.first_syn() {
+                if syn.fate == SynFate::None {
+                    tally.unanswered.push((number, connection.index()));
+                }
+                if syn.isn.0.is_multiple_of(SAMPLE) {
+                    tally.sample.push((number, connection.index()));
+                }
+            }
             if connection.is_notable(opened, close) {
                 tally.notable.push((number, connection.index()));
             }
@@ -105,6 +121,8 @@ impl Tally {
         }
         self.notable.extend(other.notable);
         self.reused.extend(other.reused);
+        self.unanswered.extend(other.unanswered);
+        self.sample.extend(other.sample);
         self
     }
 }

@@ -21,6 +21,14 @@ impl Workers {
         }
     }
 
+    /// Does both, side by side.
+    pub fn join<A: Send, B: Send>(&self, one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
+        match &self.0 {
+            Some(pool) => pool.install(|| rayon::join(one, other)),
+            None => (one(), other()),
+        }
+    }
+
     /// Sorts by a key that no two items share, or whose sharers are alike.
     pub fn sort_by_key<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
         match &self.0 {
@@ -31,8 +39,21 @@ impl Workers {
 
     /// The same for items that are in order piece by piece, as those of several shards are: few are joined by one
     /// thread, many sorted by all, which takes no memory.
-    pub fn sort_pieces<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
-        if items.len() < FOR_ALL_THREADS { items.sort_by_key(key) } else { self.sort_by_key(items, key) }
+    pub fn sort_pieces<I: Copy + Send, K: Ord + Copy>(&self, items: &mut Vec<I>, key: impl Fn(&I) -> K + Sync) {
+        if items.len() >= FOR_ALL_THREADS {
+            return self.sort_by_key(items, key);
+        }
+        // Keys are joined, and each item is moved once, when its place is known.
+        let mut order: Vec<(K, u32)> = items.iter().map(key).zip(0..).collect();
+        order.sort_by_key(|(key, _)| *key);
+        let mut sorted = Vec::with_capacity(items.len());
+        sorted.extend(order.iter().filter_map(|(_, place)| items.get(*place as usize).copied()));
+        *items = sorted;
+    }
+
+    /// The same for items in no order at all.
+    pub fn sort_mixed<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
+        if items.len() < FOR_ALL_THREADS { items.sort_unstable_by_key(key) } else { self.sort_by_key(items, key) }
     }
 
     /// Applies `work` to every item, side by side, changing it.

@@ -166,10 +166,11 @@ fn inputs(evidence: &Evidence) -> Vec<Input> {
 
 /// Socket pairs whose first packet stands in an input.
 fn streams(evidence: &Evidence, input: usize, capture: &Capture) -> u64 {
+    if evidence.points.len() == 1 && evidence.inputs.len() == 1 {
+        return evidence.connection_count().saturating_sub(evidence.tally.reused.len()) as u64;
+    }
     let inside = |c: &Connection<'_>| {
-        let alone = evidence.points.len() == 1 && evidence.inputs.len() == 1;
-        c.previous().is_none()
-            && (alone || evidence.locate(c.point(), c.first().0).0 == input && c.point() == capture.point)
+        c.previous().is_none() && c.point() == capture.point && evidence.locate(c.point(), c.first().0).0 == input
     };
     evidence
         .workers

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashSet;
 
-use crate::connection::{Socket, Syn, SynFate};
+use crate::connection::{Connection, Socket, Syn, SynFate};
 use crate::evidence::Evidence;
+use crate::evidence::tally::SAMPLE;
 use crate::segment::{SeqNumber, TsVal, Tunnel};
 use crate::time::{Span, Time};
 
@@ -20,12 +21,16 @@ type Key = (u16, SeqNumber, Option<TsVal>);
 
 /// Capture point and frame of every unanswered SYN that is shown again nearer to the server.
 pub(super) fn of(evidence: &Evidence) -> HashSet<(u16, u64)> {
-    let unanswered = evidence.workers.map(&evidence.shards, |_, shard| {
-        shard.syns().filter(|syn| syn.fate == SynFate::None).map(|syn| key(&syn)).collect::<Vec<Key>>()
-    });
-    let keys: HashSet<Key> = unanswered.into_iter().flatten().collect();
+    let first = evidence.picked(&evidence.tally.unanswered).filter_map(|(_, connection)| connection.first_syn());
+    let later = evidence.shards.iter().flat_map(|shard| shard.later_syns().filter(|syn| syn.fate == SynFate::None));
+    let keys: HashSet<Key> = first.chain(later).map(|syn| key(&syn)).collect();
+    // Nearly all SYNs are told apart by a few bits of their ISNs.
+    let mut likely = vec![false; 1 << 16];
+    let low = |isn: SeqNumber| (isn.0 & 0xffff) as usize;
+    keys.iter().for_each(|(_, isn, _)| likely.iter_mut().skip(low(*isn)).take(1).for_each(|place| *place = true));
+    let is_likely = |syn: &Syn<'_>| likely.get(low(syn.isn)).copied().unwrap_or(false);
     let seen = evidence.workers.map(&evidence.shards, |_, shard| {
-        let of_keys = shard.syns().filter(|syn| keys.contains(&key(syn)));
+        let of_keys = shard.syns().filter(|syn| is_likely(syn) && keys.contains(&key(syn)));
         of_keys.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
     });
     let mut seen: Vec<Seen> = seen.into_iter().flatten().collect();
@@ -64,12 +69,17 @@ pub struct TranslatedSyn {
 pub fn translated(evidence: &Evidence) -> BTreeMap<u16, Translated> {
     const ALL: usize = 100_000;
     const SHOWN: usize = 20;
-    let stride: u32 = if evidence.connection_count() > ALL { 16 } else { 1 };
-    let seen = evidence.workers.map(&evidence.shards, |_, shard| {
-        let some = shard.syns().filter(|syn| syn.isn.0.is_multiple_of(stride) && !syn.retransmission && !syn.by_server);
-        some.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
-    });
-    let mut seen: Vec<Seen> = seen.into_iter().flatten().collect();
+    // Retransmissions, and the second SYN of a simultaneous open, are no first SYNs.
+    let (stride, mut seen): (u32, Vec<Seen>) = if evidence.connection_count() > ALL {
+        let sample = evidence.picked(&evidence.tally.sample).filter_map(|(_, connection)| connection.first_syn());
+        (SAMPLE, sample.map(|syn| Seen::of(&syn)).collect())
+    } else {
+        let seen = evidence.workers.map(&evidence.shards, |_, shard| {
+            let first = shard.connections().filter_map(Connection::first_syn);
+            first.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
+        });
+        (1, seen.into_iter().flatten().collect())
+    };
     evidence.workers.sort_by_key(&mut seen, Seen::order);
     let mut points: BTreeMap<u16, Translated> = BTreeMap::new();
     for (one, other) in seen.iter().zip(seen.iter().skip(1)).filter(|(one, other)| one.is_copied_by(other)) {
