@@ -4,7 +4,8 @@
 //! block of a window guesses where its first record begins and decodes from there, all at once; then the guesses
 //! are checked in order: block *k* must end exactly where block *k+1* began, or *k+1* is decoded again. That is
 //! exact whatever was guessed, by induction from the file's header. After several misses the starts are found by
-//! walking record headers first. Compressed files and pipes come as exact pieces from one reader thread.
+//! walking record headers first. Compressed files and pipes come in pieces from one reader thread, and are cut at record
+//! boundaries by whoever waits for them.
 //!
 //! Then every shard's tracker takes its segments of the window's blocks, in order, side by side with the others.
 
@@ -238,8 +239,8 @@ impl<'a> Pipeline<'a> {
         Parts { shards, echoes: self.echoes, workers: Workers(Some(self.pool)), part: self.part }
     }
 
-    /// Hands the first `filled` slots to the trackers and adds their counts.
-    fn track(&mut self, filled: usize, base: u64, frames: &mut Frames) {
+    /// Hands the first `filled` slots to the trackers and adds their counts; `alone` on the thread that calls.
+    fn track(&mut self, filled: usize, base: u64, frames: &mut Frames, alone: bool) {
         #[cfg(feature = "columns")]
         if let Some(out) = &mut self.out {
             return out.take(&self.pool, self.slots.get(..filled).unwrap_or(&[]), &self.hasher, frames);
@@ -257,15 +258,18 @@ impl<'a> Pipeline<'a> {
             .collect();
         let trackers = &mut self.trackers;
         let copies = trackers.iter().map(Tracker::copies).sum::<u64>();
-        self.pool.install(|| {
-            trackers.par_iter_mut().with_max_len(1).enumerate().for_each(|(shard, tracker)| {
-                for (slot, base) in slots.iter().zip(&bases) {
-                    if let Some(segments) = slot.batch.shards.get(shard) {
-                        tracker.feed(segments, &slot.batch.tunnels, *base);
-                    }
+        let feed = |(shard, tracker): (usize, &mut Tracker)| {
+            for (slot, base) in slots.iter().zip(&bases) {
+                if let Some(segments) = slot.batch.shards.get(shard) {
+                    tracker.feed(segments, &slot.batch.tunnels, *base);
                 }
-            });
-        });
+            }
+        };
+        if alone {
+            trackers.iter_mut().enumerate().for_each(feed);
+        } else {
+            self.pool.install(|| trackers.par_iter_mut().with_max_len(1).enumerate().for_each(feed));
+        }
         frames.duplicates += self.trackers.iter().map(Tracker::copies).sum::<u64>().saturating_sub(copies);
         for (slot, base) in slots.iter().zip(&bases) {
             let point = self.point;

@@ -55,6 +55,34 @@ fn a_capture_says_the_same_however_it_is_packed() {
     }
 }
 
+/// Streams are read in pieces of a MiB, which begin and end anywhere.
+#[test]
+fn records_that_lie_across_the_pieces_of_a_stream_are_whole() {
+    let (mut records, link) = capture_file::records(&fs::read(analysis::fixture("tw_reuse_sa_ts1.pcap")).unwrap());
+    // Trailers as no network has them, so that much of a record may be left at the end of a piece.
+    for (number, record) in (0_usize..).zip(&mut records).filter(|(number, _)| number % 5 == 2) {
+        record.bytes.resize(record.bytes.len() + 100_000 + number * 997 % 150_000, 0);
+    }
+    let mut pcapng = Pcapng::new(Order::Little);
+    let interface = pcapng.interface(link);
+    for (number, record) in records.iter().enumerate() {
+        if number == 50 {
+            pcapng.block(0x0bad, &vec![0; 5 << 20]); // longer than several pieces
+        }
+        pcapng.packet(interface, record);
+    }
+    for bytes in [capture_file::pcap(&records, Variant::Little, link), pcapng.bytes] {
+        assert!(bytes.len() > 4 << 20, "{} octets are few pieces", bytes.len());
+        for bytes in [&bytes[..], &bytes[..bytes.len() - 1], &bytes[..bytes.len() / 2]] {
+            let whole = analysis::table_and_counts(&analysis::evidence_of(bytes, 2));
+            for threads in [1, 2] {
+                let stream = analysis::table_and_counts(&analysis::evidence_of_stream(bytes, threads));
+                assert!(stream == whole, "{} octets, {threads} threads", bytes.len());
+            }
+        }
+    }
+}
+
 #[test]
 fn members_are_named_behind_their_archives() {
     let capture = fs::read(analysis::fixture("tw_reuse_sa_ts1.pcap")).unwrap();

@@ -137,7 +137,7 @@ impl Pipeline<'_> {
                 let mut slots = std::mem::take(&mut self.slots);
                 let filled = reading.window(&mut slots, &self.hasher);
                 self.slots = slots;
-                self.track(filled, base, &mut frames);
+                self.track(filled, base, &mut frames, false);
                 (self.progress)(reading.next.min(size));
             }
         });
