@@ -99,13 +99,16 @@ impl<'a> Material<'a> {
         case: &Case<'a>,
         verdict: Verdict,
         charts: bool,
-        again: &dyn Fn(&[Wanted]) -> Vec<Vec<Row>>,
+        again: &(dyn Fn(&[Wanted]) -> Vec<Vec<Row>> + Sync),
     ) -> Self {
         let mut report = build::build(case, verdict);
-        let mut charts = if charts { pictures::draw(case, &report) } else { return Self::without(case, report) };
+        if !charts {
+            return Self::without(case, report);
+        }
         let exemplars = pictures::ladders::exemplars(case, &report.findings);
         let wanted: Vec<Wanted> = exemplars.iter().map(|exemplar| exemplar.wanted.clone()).collect();
-        charts.extend(pictures::ladders::draw(case.evidence, &report, &exemplars, &again(&wanted)));
+        let (mut charts, rows) = case.evidence.workers.join(|| pictures::draw(case, &report), || again(&wanted));
+        charts.extend(pictures::ladders::draw(case.evidence, &report, &exemplars, &rows));
         report.charts = charts.iter().map(|(entry, _)| entry.clone()).collect();
         Self { evidence: case.evidence, report, charts, zone: Zone::default() }
     }

@@ -58,9 +58,17 @@ pub fn look_again(
         let Some(until) = wanted.iter().filter(|one| inside(one)).map(|one| one.frames.1).max() else { continue };
         let source = sources.iter().find(|source| source.name == input.opened_as);
         let source = source.filter(|source| matches!(source.origin, Origin::File(_))).cloned();
-        let (octets, batch) = (0, Batch::default());
-        let mut search =
-            Search { wanted, point: capture.point, next: capture.base, until, octets, batch, replace, rows: &mut rows };
+        let mut search = Search {
+            wanted,
+            ports: client_ports(wanted),
+            point: capture.point,
+            next: capture.base,
+            until,
+            octets: 0,
+            batch: Batch::default(),
+            replace,
+            rows: &mut rows,
+        };
         #[cfg(feature = "columns")]
         if source.is_none() && columns.again(&input.opened_as, capture.base, &mut search) {
             continue;
@@ -75,8 +83,20 @@ pub fn look_again(
     rows
 }
 
+/// By number, whether a port is a client's among those wanted: most segments are none of theirs.
+fn client_ports(wanted: &[Wanted]) -> Vec<bool> {
+    let mut ports = vec![false; 1 << 16];
+    for one in wanted {
+        if let Some(port) = ports.get_mut(usize::from(one.ends.0.port)) {
+            *port = true;
+        }
+    }
+    ports
+}
+
 pub(super) struct Search<'a> {
     wanted: &'a [Wanted],
+    ports: Vec<bool>,
     point: u16,
     /// The frame that comes next.
     next: u64,
@@ -115,8 +135,12 @@ impl Search<'_> {
     fn take(&mut self, batch: &Batch) {
         let first_new: Vec<usize> = self.rows.iter().map(Vec::len).collect();
         for shard in &batch.shards {
-            for segment in shard.segments.iter().filter(|segment| !segment.marks.has(Marks::ICMP_ERROR)) {
-                self.segment(shard, segment);
+            for segment in &shard.segments {
+                let known = |port: u16| self.ports.get(usize::from(port)).copied().unwrap_or(false);
+                let likely = known(segment.src_port) || known(segment.dst_port);
+                if likely && !segment.marks.has(Marks::ICMP_ERROR) {
+                    self.segment(shard, segment);
+                }
             }
         }
         for (rows, first) in self.rows.iter_mut().zip(first_new) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::connections::{columns, rows};
+use super::connections::{columns, rows_without_clocks};
 use super::html::{self, ConnectionTable, PAGE_COLUMNS, PAGE_ROWS};
 use super::model::ChartEntry;
 use super::table::text;
@@ -44,7 +44,7 @@ fn table(material: &Material<'_>) -> ConnectionTable {
     let cells = |row| columns.iter().map(|(_, cell)| text(*cell, &row)).collect();
     ConnectionTable {
         columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        rows: rows(material.evidence).take(PAGE_ROWS).map(cells).collect(),
+        rows: rows_without_clocks(material.evidence).take(PAGE_ROWS).map(cells).collect(),
         total: material.evidence.connection_count() as u64,
     }
 }

@@ -11,12 +11,12 @@ use super::chart::{
 };
 use super::model::{ChartEntry, Report};
 use super::words::said;
-use crate::connection::{self, Close, Socket};
+use crate::connection::{self, Close, Opened, Socket};
 use crate::diagnosis::ephemeral_ports_exhausting::{Stage, stage};
 use crate::diagnosis::replay::Prediction;
 use crate::diagnosis::{Case, Finding, time_wait_pressure};
 use crate::evidence::groups::Ends;
-use crate::evidence::pairs::{HostPair, SynSeen};
+use crate::evidence::pairs::HostPair;
 use crate::language::{Language, Text, say};
 use crate::time::{Span, Time};
 
@@ -62,15 +62,11 @@ fn attempts(case: &Case<'_>, report: &Report) -> Option<Picture> {
         .unanswered()
         .filter_map(|(frame, cause)| Some((frame, causes.iter().position(|known| known == cause)?)))
         .collect();
-    let marks = case.pairs().map(case.evidence, |pair| {
-        let firsts = pair.syns.iter().filter(|syn| !syn.retransmission && !syn.copy);
-        let mark = |syn: &SynSeen| AttemptMark {
-            at: syn.at,
-            cause: of_frame.get(&(pair.point, syn.frame)).copied().filter(|_| syn.attempt_failed()),
-        };
-        firsts.map(mark).collect::<Vec<_>>()
+    let attempts = case.pairs().first_syns(case.evidence, |syn| {
+        let failed = matches!(syn.connection.opened(), Opened::Unanswered | Opened::Unreachable);
+        let cause = || of_frame.get(&(syn.connection.point(), syn.frame)).copied();
+        AttemptMark { at: syn.at, cause: if failed { cause() } else { None } }
     });
-    let attempts: Vec<AttemptMark> = marks.into_iter().flatten().collect();
     (!attempts.is_empty()).then_some(Picture::Attempts(Attempts { attempts, causes }))
 }
 

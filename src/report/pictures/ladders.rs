@@ -68,19 +68,18 @@ fn connections(
     if found.is_empty() {
         return found;
     }
-    let mut note = |frame: u64, connection| {
-        if let Some(place @ None) = found.get_mut(&(Connection::point(connection), frame)) {
+    let of_shards = evidence.workers.map(&evidence.shards, |_, shard| {
+        let ends = shard.connections().flat_map(|c| [(c.first().0, c), (c.last().0, c)]);
+        let syns = shard.later_syns().map(|syn| (syn.frame, syn.connection));
+        let resets = shard.resets().map(|reset| (reset.frame, reset.connection));
+        let late = shard.late().map(|late| (late.frame, late.connection));
+        let all = ends.chain(syns).chain(resets).chain(late);
+        all.filter(|(frame, c)| found.contains_key(&(c.point(), *frame))).collect::<Vec<_>>()
+    });
+    for (frame, connection) in of_shards.into_iter().flatten() {
+        if let Some(place @ None) = found.get_mut(&(connection.point(), frame)) {
             *place = Some(connection);
         }
-    };
-    for shard in &evidence.shards {
-        for connection in shard.connections() {
-            note(connection.first().0, connection);
-            note(connection.last().0, connection);
-        }
-        shard.later_syns().for_each(|syn| note(syn.frame, syn.connection));
-        shard.resets().for_each(|reset| note(reset.frame, reset.connection));
-        shard.late().for_each(|late| note(late.frame, late.connection));
     }
     found
 }
