@@ -20,6 +20,8 @@ pub(super) fn run(options: &Connections) -> anyhow::Result<Status> {
         print(&options.table, &connections::columns(), &connections::SHOWN, rows, &evidence.workers, out)
     };
     file_or_stdout(options.table.out.as_deref(), &mut |out| write(out))?;
+    // The process ends here, as in `analyze`.
+    std::mem::forget(evidence);
     Ok(status)
 }
 
@@ -43,7 +45,7 @@ fn print<R: Send + Sync>(
     table: &TableOutput,
     columns: &[Column<R>],
     shown: &[&str],
-    rows: impl Iterator<Item = R>,
+    rows: impl Iterator<Item = R> + Send,
     workers: &Workers,
     out: &mut dyn Write,
 ) -> io::Result<()> {

@@ -18,7 +18,7 @@ pub type Column<R> = (&'static str, fn(&R, &mut String));
 /// If it cannot be written.
 pub fn write_csv<R: Send + Sync>(
     columns: &[Column<R>],
-    rows: impl Iterator<Item = R>,
+    rows: impl Iterator<Item = R> + Send,
     workers: &Workers,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -40,7 +40,7 @@ pub fn write_csv<R: Send + Sync>(
 /// If it cannot be written.
 pub fn write_json_lines<R: Send + Sync>(
     columns: &[Column<R>],
-    rows: impl Iterator<Item = R>,
+    rows: impl Iterator<Item = R> + Send,
     workers: &Workers,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -50,9 +50,10 @@ pub fn write_json_lines<R: Send + Sync>(
     })
 }
 
-/// Writes one line a row: lines are made by all threads, some thousand rows at a time, and written in order.
+/// Writes one line a row: lines are made by all threads, some thousand rows at a time, and written in order. While they
+/// are made, one thread fetches the next rows, since rows come one after the other.
 fn write_lines<R: Send + Sync>(
-    mut rows: impl Iterator<Item = R>,
+    mut rows: impl Iterator<Item = R> + Send,
     workers: &Workers,
     out: &mut dyn Write,
     line: impl Fn(&R, &mut String) + Sync,
@@ -60,26 +61,30 @@ fn write_lines<R: Send + Sync>(
     /// Rows that wait at a time, and rows that one thread takes.
     const WAITING: usize = 32_768;
     const TAKEN: usize = 1024;
-    let mut waiting: Vec<R> = Vec::new();
-    loop {
-        waiting.clear();
-        waiting.extend(rows.by_ref().take(WAITING));
-        if waiting.is_empty() {
-            return Ok(());
+    let mut fetch = |mut room: Vec<R>| {
+        room.clear();
+        room.extend(rows.by_ref().take(WAITING));
+        room
+    };
+    let lines = |piece: &[R]| {
+        let mut text = String::new();
+        for row in piece {
+            line(row, &mut text);
+            text.push('\n');
         }
+        text
+    };
+    let (mut waiting, mut room) = (fetch(Vec::new()), Vec::new());
+    while !waiting.is_empty() {
         let pieces: Vec<&[R]> = waiting.chunks(TAKEN).collect();
-        let texts = workers.map(&pieces, |_, piece| {
-            let mut text = String::new();
-            for row in *piece {
-                line(row, &mut text);
-                text.push('\n');
-            }
-            text
-        });
+        let (next, texts) =
+            workers.join(|| fetch(std::mem::take(&mut room)), || workers.map(&pieces, |_, piece| lines(piece)));
         for text in texts {
             out.write_all(text.as_bytes())?;
         }
+        room = std::mem::replace(&mut waiting, next);
     }
+    Ok(())
 }
 
 /// Writes padded columns for a terminal; only those in `shown`.
