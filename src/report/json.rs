@@ -21,7 +21,7 @@ pub fn render(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()
 /// Characters without a picture as escapes (RFC 8259 section 7): the same value for programs, and nothing that turns the
 /// text around, or hides in it, for people. They occur in strings alone.
 fn escaped(json: &str) -> Cow<'_, str> {
-    if !json.chars().any(is_hidden) {
+    if !json.split('\n').any(|line| !is_plain(line) && line.chars().any(is_hidden)) {
         return Cow::Borrowed(json);
     }
     let mut shown = String::with_capacity(json.len().saturating_add(64));
@@ -36,6 +36,11 @@ fn escaped(json: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// Whether there is nothing but visible ASCII in a line, as in nearly all: told without a branch for each octet.
+fn is_plain(line: &str) -> bool {
+    line.bytes().fold(true, |plain, octet| plain & matches!(octet, b' '..=b'~'))
 }
 
 /// The JSON Schema of `report.json`, as it is published.
