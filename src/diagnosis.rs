@@ -74,7 +74,7 @@ use crate::evidence::echoes::{self, EchoSeries};
 use crate::evidence::hosts::HostView;
 use crate::evidence::joins::{self, Join};
 use crate::evidence::links::{self, Links};
-use crate::evidence::pairs::{HostPair, PairIndex, Which};
+use crate::evidence::pairs::{HostPair, PairIndex, Translated, Which, translated};
 use crate::evidence::sight::Sight;
 use crate::language::{Language, Pages, Speak, Text, pages};
 use crate::time::{Span, Time};
@@ -148,6 +148,7 @@ pub struct Case<'a> {
     pub language: Language,
     services: OnceLock<Vec<Service>>,
     suspects: OnceLock<Suspects>,
+    translated: OnceLock<BTreeMap<u16, Translated>>,
     links: OnceLock<Links>,
     index: OnceLock<PairIndex>,
     occupancy: OnceLock<Occupancy>,
@@ -254,6 +255,7 @@ impl<'a> Case<'a> {
             language: Language::default(),
             services: OnceLock::new(),
             suspects: OnceLock::new(),
+            translated: OnceLock::new(),
             links: OnceLock::new(),
             index: OnceLock::new(),
             occupancy: OnceLock::new(),
@@ -376,6 +378,26 @@ impl<'a> Case<'a> {
         self.suspects.get_or_init(|| scan::suspects(self))
     }
 
+    /// SYNs that are shown on both sides of a translation, by capture point.
+    fn translated(&self) -> &BTreeMap<u16, Translated> {
+        self.translated.get_or_init(|| translated(self.evidence))
+    }
+
+    /// Makes what takes long, and what no other thread can help with beside it. Neither side asks for what the other
+    /// one makes: a thread that waits for another helps nobody.
+    fn prepare(&self) {
+        let alone = || {
+            self.suspects();
+            self.stalls();
+            self.translated();
+        };
+        let by_all = || {
+            self.services();
+            self.occupancy();
+        };
+        self.evidence.workers.join(by_all, alone);
+    }
+
     /// A packet as an exhibit; its frame is counted from 0 at its capture point.
     #[must_use]
     pub fn exhibit(&self, point: u16, frame: u64, at: Time, text: Text) -> Exhibit {
@@ -387,6 +409,7 @@ impl<'a> Case<'a> {
 /// Runs every rule once and orders what they found: worst first, surest first.
 #[must_use]
 pub fn run_all(case: &Case<'_>) -> Verdict {
+    case.prepare();
     let mut all = Verdict::default();
     for rule in RULES {
         let verdict = (rule.judge)(case);

@@ -12,6 +12,7 @@ pub mod hosts;
 pub mod joins;
 pub mod links;
 pub mod pairs;
+mod picked;
 pub mod sight;
 pub mod tally;
 
@@ -23,6 +24,7 @@ use hashbrown::HashSet;
 
 use self::groups::{Groups, Place};
 use self::hosts::HostView;
+use self::picked::Picked;
 use self::tally::Tally;
 use crate::connection::{Connection, Socket, Tracked};
 use crate::ingest::{Capture, Input, Kind, Parts, Workers};
@@ -84,8 +86,10 @@ impl Evidence {
             .workers
             .map(&evidence.shards, |number, shard| Tally::of(u16::try_from(number).unwrap_or(u16::MAX), shard));
         let (tallies, numberings): (Vec<_>, Vec<_>) = tallies.into_iter().unzip();
-        evidence.groups = Groups::new(&evidence.workers, numberings);
-        evidence.tally = tallies.into_iter().fold(Tally::default(), Tally::merged);
+        (evidence.groups, evidence.tally) = evidence.workers.join(
+            || Groups::new(&evidence.workers, numberings),
+            || tallies.into_iter().fold(Tally::default(), Tally::merged),
+        );
         evidence
     }
 
@@ -147,10 +151,15 @@ impl Evidence {
         &'a self,
         places: &'p [Place],
     ) -> impl Iterator<Item = (Place, Connection<'a>)> + use<'a, 'p> {
-        places.chunks(RUN).flat_map(move |run| {
-            Connection::read_ahead(run.iter().filter_map(|place| self.connection(*place)));
-            run.iter().filter_map(|place| Some((*place, self.connection(*place)?)))
-        })
+        Picked::new(self, places, false)
+    }
+
+    /// The same where the incarnations before them are looked at, too.
+    pub fn picked_with_previous<'a, 'p>(
+        &'a self,
+        places: &'p [Place],
+    ) -> impl Iterator<Item = (Place, Connection<'a>)> + use<'a, 'p> {
+        Picked::new(self, places, true)
     }
 
     /// Connections that did not just open and close as they should, in order of shard and index.
@@ -182,9 +191,6 @@ impl Evidence {
         self.workers.each(&mut self.shards, |shard| shard.turn_round(wrong));
     }
 }
-
-/// Connections whose records are fetched ahead together.
-const RUN: usize = 32;
 
 fn place(connection: Connection<'_>) -> (u16, u64) {
     (connection.point(), connection.first().0)

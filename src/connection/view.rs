@@ -173,12 +173,11 @@ impl Tracked {
 }
 
 impl<'a> Connection<'a> {
-    /// Makes the processor fetch what is known of some connections and of the incarnations before them, so that cache
-    /// misses overlap where records lie far apart.
-    pub fn read_ahead(connections: impl Iterator<Item = Self> + Clone) {
-        let lines = |c: &Self| c.record.state.0 ^ c.record.previous ^ c.record.fin_span[0];
-        touch(connections.clone().fold(0, |sum, connection| sum ^ lines(&connection)));
-        touch(connections.filter_map(Self::previous).fold(0, |sum, before| sum ^ lines(&before)));
+    /// Makes the processor fetch what is known of some connections, so that cache misses overlap where records lie far
+    /// apart.
+    pub fn read_ahead(connections: impl Iterator<Item = Self>) {
+        let lines = |c: Self| c.record.state.0 ^ c.record.previous ^ c.record.fin_span[0];
+        touch(connections.fold(0, |sum, connection| sum ^ lines(connection)));
     }
 
     /// The index of its record within its shard.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::limits::{at_point, ends, percent};
 use super::{Case, Confidence, Exhibit, Rule, Severity, Verdict, number};
 use crate::connection::Copy;
-use crate::evidence::pairs::translated;
 use crate::language::{Joint, Text, pages, plural, say};
 use crate::time::Span;
 
@@ -24,7 +23,7 @@ fn judge(case: &Case<'_>) -> Verdict {
         let span = longest.entry(at.point).or_default();
         *span = (*span).max(at.longest);
     }
-    let nat = translated(case.evidence);
+    let nat = case.translated();
     for point in nat.keys() {
         points.entry(*point).or_default();
     }

@@ -42,7 +42,7 @@ pub(super) fn groups_among<'a, T: Send>(
             let value = pick(connection)?;
             Some((evidence.groups.of(place), (connection.first().0, (connection, value))))
         };
-        evidence.picked(chunk).filter_map(one).collect::<Vec<_>>()
+        evidence.picked_with_previous(chunk).filter_map(one).collect::<Vec<_>>()
     });
     let mut by_group: HashMap<u32, Picked<'a, T>> = HashMap::new();
     for (number, picked) in picked.into_iter().flatten() {

@@ -37,7 +37,7 @@ impl Occupancy {
         // Small groups side by side; a big one by itself, by all threads.
         let runs = holds::runs(groups);
         let together = runs.chunk_by(|one, next| !is_big(groups, one) && !is_big(groups, next));
-        for runs in together.flat_map(|runs| runs.chunks(RUNS)) {
+        for runs in together {
             let parts = evidence.workers.map(runs, |_, run| {
                 let mut found = hosts.find();
                 let usages: Vec<PortUsage> = run.clone().filter_map(|group| one(&mut found, group)).collect();
@@ -59,9 +59,6 @@ impl Occupancy {
         self.usages.get(place)
     }
 }
-
-/// Runs whose TIME-WAITs are in memory twice before they are joined.
-const RUNS: usize = 16;
 
 fn is_big(groups: &Groups, run: &Range<u32>) -> bool {
     groups.members(run.clone()).len() >= FOR_ALL_THREADS

@@ -61,10 +61,7 @@ impl PortUsage {
     /// Weighs the holds of a group; `told` is the range that the client's own host tells.
     #[must_use]
     pub fn of(mut ordered: Vec<Hold>, ends: Ends, evidence: &Evidence, told: Option<(u16, u16)>) -> Option<Self> {
-        evidence.workers.sort_pieces(&mut ordered, |hold| hold.from);
-        for same in ordered.chunk_by_mut(|one, next| one.from == next.from).filter(|same| same.len() > 1) {
-            same.sort_unstable_by_key(|hold| (hold.port, hold.connection));
-        }
+        evidence.workers.sort_by_keys(&mut ordered, |hold| hold.from, |hold| (hold.port, hold.connection));
         let end = evidence.end_of(ends.point);
         let mut seen = vec![false; 1 << 16];
         let fresh: Vec<u16> =
@@ -79,7 +76,7 @@ impl PortUsage {
         let until = |hold: &Hold| if hold.time_wait.includes(Side::Client) { hold.until } else { hold.closed };
         let held = Held::of(ordered.iter().map(|hold| (hold.from, until(hold))));
         let peak = held.peak(end)?;
-        let place = ordered.partition_point(|hold| hold.from <= peak.0);
+        let place = ordered.partition_point(|hold| hold.from <= peak.at);
         let (first, last) = (*ordered.first()?, *ordered.last()?);
         let at_peak = *ordered.get(place.checked_sub(1)?)?;
         let recycled = ordered.iter().filter(|hold| hold.reused && early(hold)).count() as u64;
@@ -95,9 +92,9 @@ impl PortUsage {
             told,
             recycled,
             time_waits: ordered.iter().filter(client_time_wait).count() as u64,
-            held: held.thinned(end, POINTS),
-            peak,
-            rate: rate(place, peak.0.since(first.from)),
+            held: held.thinned(end, &peak, POINTS),
+            peak: (peak.at, peak.most),
+            rate: rate(place, peak.at.since(first.from)),
             first,
             at_peak,
             after_peak: ordered.get(place).copied(),

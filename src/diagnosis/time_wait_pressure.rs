@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::host_limits::{Limits, Told, line};
 use super::{Case, Cell, Confidence, Exhibit, Finding, NotJudged, Rule, Severity, Subject, Table, Verdict, number};
 use crate::connection::{Close, Connection, ResetCause, Side, Who};
-use crate::evidence::holds::{Held, Steps, TimeWaits};
+use crate::evidence::holds::{Held, Peak, Steps, TimeWaits};
 use crate::language::{Text, pages, plural, say, words};
 use crate::snapshot::Source;
 use crate::time::{Span, Time};
@@ -68,34 +68,35 @@ pub(super) fn populations(case: &Case<'_>, time_waits: Vec<TimeWaits>) -> Vec<Po
     let signs = signs(case);
     let counted = case.evidence.workers.map(&time_waits, |_, TimeWaits { point, host, held: wanted }| {
         let overflow = signs.get(&(*point, *host)).and_then(|signs| overflow(signs, wanted, case.two_msl()));
-        let (at, most) = wanted.peak(case.evidence.end_of(*point))?;
+        let highest = wanted.peak(case.evidence.end_of(*point))?;
         let peak = match &overflow {
             // Where the table was full, the peak is the moment at which it first was.
-            Some(overflow) if overflow.limit < most => {
+            Some(overflow) if overflow.limit < highest.most => {
                 wanted.steps().find(|(_, value)| *value >= overflow.limit).map(|(at, _)| (at, overflow.limit))
             }
-            _ => Some((at, most)),
+            _ => Some((highest.at, highest.most)),
         };
-        Some((peak?, overflow))
+        Some((peak?, highest, overflow))
     });
     let with_counts = time_waits.into_iter().zip(counted);
-    let mut found: Vec<(Population, Held)> = with_counts
+    let mut found: Vec<(Population, Held, Peak)> = with_counts
         .filter_map(|(TimeWaits { point, host, held: wanted }, counted)| {
-            let (peak, overflow) = counted?;
+            let (peak, highest, overflow) = counted?;
             let closes = wanted.count() as u64;
             let (held, samples) = Default::default();
-            Some((Population { point, host, closes, held, samples, peak, overflow }, wanted))
+            Some((Population { point, host, closes, held, samples, peak, overflow }, wanted, highest))
         })
         .collect();
     // Hosts come by address, and the sort is stable.
-    found.sort_by_key(|(population, _)| std::cmp::Reverse(population.peak.1));
+    found.sort_by_key(|(population, ..)| std::cmp::Reverse(population.peak.1));
     // What was held at each moment takes 16 octets a TIME-WAIT: only what is shown is kept.
-    let mut shown: Vec<(usize, &mut (Population, Held))> = found.iter_mut().enumerate().collect();
-    case.evidence.workers.each(&mut shown, |(rank, (population, wanted))| {
+    let mut shown: Vec<(usize, &mut (Population, Held, Peak))> = found.iter_mut().enumerate().collect();
+    case.evidence.workers.each(&mut shown, |(rank, (population, wanted, highest))| {
         let (start, end) = case.span_of(population.point);
         let limit = population.overflow.as_ref().map_or(u64::MAX, |overflow| overflow.limit);
         if *rank < SHOWN || population.overflow.is_some() {
-            population.held = wanted.thinned(end, POINTS).into_iter().map(|(at, held)| (at, held.min(limit))).collect();
+            let held = wanted.thinned(end, highest, POINTS);
+            population.held = held.into_iter().map(|(at, held)| (at, held.min(limit))).collect();
         }
         if *rank < SHOWN {
             let step = (end.since(start).0 / SAMPLES).max(1);
@@ -103,7 +104,7 @@ pub(super) fn populations(case: &Case<'_>, time_waits: Vec<TimeWaits>) -> Vec<Po
             population.samples = moments.map(|at| (at, wanted.value_at(at).min(limit))).collect();
         }
     });
-    found.into_iter().map(|(population, _)| population).collect()
+    found.into_iter().map(|(population, ..)| population).collect()
 }
 
 /// Hosts with most of which it is kept how many they held over time.

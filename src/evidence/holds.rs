@@ -108,9 +108,9 @@ impl Resets {
     }
 }
 
-/// TIME-WAITs by capture point and address, while they are gathered.
+/// TIME-WAITs by capture point and address, while they are gathered part by part.
 #[derive(Debug)]
-pub struct Hosts(BTreeMap<Host, Held>);
+pub struct Hosts(BTreeMap<Host, Vec<Held>>);
 
 impl Hosts {
     /// Hosts that may have many, by the connections they took part in.
@@ -123,7 +123,7 @@ impl Hosts {
             }
         }
         let many = sums.into_iter().filter(|(_, count)| *count >= MANY as u64);
-        Self(many.map(|(host, _)| (host, Held::default())).collect())
+        Self(many.map(|(host, _)| (host, Vec::new())).collect())
     }
 
     /// Looks for TIME-WAITs of these hosts.
@@ -134,20 +134,22 @@ impl Hosts {
 
     /// Adds what was found.
     pub fn append(&mut self, found: Vec<(Host, Held)>) {
-        for (host, mut more) in found {
-            let Some(held) = self.0.get_mut(&host) else { continue };
-            held.begins.append(&mut more.begins);
-            held.ends.append(&mut more.ends);
+        for (host, held) in found.into_iter().filter(|(_, held)| held.count() > 0) {
+            if let Some(parts) = self.0.get_mut(&host) {
+                parts.push(held);
+            }
         }
     }
 
     /// Those that have many, by capture point and address.
     #[must_use]
     pub fn finish(self, workers: &Workers) -> Vec<TimeWaits> {
-        let many = self.0.into_iter().filter(|(_, held)| held.count() >= MANY);
-        let mut all: Vec<TimeWaits> = many.map(|((point, host), held)| TimeWaits { point, host, held }).collect();
-        workers.each(&mut all, |time_waits| time_waits.held.sort());
-        all
+        let count = |parts: &[Held]| parts.iter().map(Held::count).sum::<usize>();
+        let many = self.0.into_iter().filter(|(_, parts)| count(parts) >= MANY);
+        let bare = |(point, host)| TimeWaits { point, host, held: Held::default() };
+        let mut all: Vec<(TimeWaits, Vec<Held>)> = many.map(|(host, parts)| (bare(host), parts)).collect();
+        workers.each(&mut all, |(time_waits, parts)| time_waits.held = Held::joined(std::mem::take(parts)));
+        all.into_iter().map(|(time_waits, _)| time_waits).collect()
     }
 }
 
@@ -165,8 +167,8 @@ impl Found<'_> {
             if !self.wanted.0.contains_key(&host) {
                 continue;
             }
+            let held = self.held.entry(host).or_default();
             for hold in time_waits(holds, side) {
-                let held = self.held.entry(host).or_default();
                 held.begins.push(hold.closed);
                 held.ends.push(hold.until);
             }
@@ -225,6 +227,17 @@ impl Hold {
     }
 }
 
+/// The highest of some numbers over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peak {
+    /// The first moment at which it was reached.
+    pub at: Time,
+    /// The number.
+    pub most: u64,
+    /// How often the number changed.
+    changes: usize,
+}
+
 /// How many of some spans of time have begun and not ended: 16 octets a span, whatever is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
@@ -241,6 +254,21 @@ impl Held {
     pub fn of(spans: impl Iterator<Item = (Time, Time)>) -> Self {
         let (begins, ends) = spans.unzip();
         let mut held = Self { begins, ends };
+        held.sort();
+        held
+    }
+
+    /// Spans gathered in several parts, in order.
+    fn joined(parts: Vec<Self>) -> Self {
+        let more = parts.iter().skip(1).map(Self::count).sum();
+        let mut parts = parts.into_iter();
+        let mut held = parts.next().unwrap_or_default();
+        held.begins.reserve_exact(more);
+        held.ends.reserve_exact(more);
+        for part in parts {
+            held.begins.extend(part.begins);
+            held.ends.extend(part.ends);
+        }
         held.sort();
         held
     }
@@ -277,14 +305,15 @@ impl Held {
         })
     }
 
-    /// The first moment of the highest value, up to `end`.
+    /// The highest value up to `end`; `None` where nothing begins until then.
     #[must_use]
-    pub fn peak(&self, end: Time) -> Option<(Time, u64)> {
-        let seen = self.steps().take_while(|(at, _)| *at <= end);
-        seen.fold(None, |best: Option<(Time, u64)>, (at, value)| match best {
-            Some((_, most)) if most >= value => best,
-            _ => Some((at, value)),
-        })
+    pub fn peak(&self, end: Time) -> Option<Peak> {
+        let mut seen = self.steps().take_while(|(at, _)| *at <= end);
+        let first = seen.next().map(|(at, most)| Peak { at, most, changes: 1 })?;
+        Some(seen.fold(first, |peak, (at, value)| {
+            let changes = peak.changes + 1;
+            if value > peak.most { Peak { at, most: value, changes } } else { Peak { changes, ..peak } }
+        }))
     }
 
     /// The value at a moment.
@@ -294,13 +323,13 @@ impl Held {
         until(&self.begins).saturating_sub(until(&self.ends)) as u64
     }
 
-    /// At most about `most` steps that keep the shape: of each stretch the highest and the last.
+    /// At most about `most` steps up to `end`, whose `peak` this is, that keep the shape: of each stretch the highest
+    /// and the last.
     #[must_use]
-    pub fn thinned(&self, end: Time, most: usize) -> Steps {
-        let seen = || self.steps().take_while(|(at, _)| *at <= end);
-        let stretch = (seen().count() * 2).div_ceil(most.max(2)).max(1);
+    pub fn thinned(&self, end: Time, peak: &Peak, most: usize) -> Steps {
+        let stretch = (peak.changes * 2).div_ceil(most.max(2)).max(1);
         let mut kept = Steps::new();
-        let mut stretches = seen().peekable();
+        let mut stretches = self.steps().take_while(|(at, _)| *at <= end).peekable();
         while stretches.peek().is_some() {
             let mut highest: Option<(Time, u64)> = None;
             let mut last = None;
@@ -360,8 +389,8 @@ mod tests {
     fn steps_count_what_has_begun_and_not_ended() {
         let at = |seconds: i64| Time::from_parts(seconds, 0);
         let held = Held::of([(at(1), at(4)), (at(2), at(3)), (at(3), at(9)), (at(5), at(5))].into_iter());
-        assert_eq!(held.peak(at(9)), Some((at(2), 2)));
-        assert_eq!(held.peak(at(1)), Some((at(1), 1)));
+        assert_eq!(held.peak(at(9)), Some(Peak { at: at(2), most: 2, changes: 6 }));
+        assert_eq!(held.peak(at(1)), Some(Peak { at: at(1), most: 1, changes: 1 }));
         assert_eq!([0, 1, 3, 4, 5, 9].map(|s| held.value_at(at(s))), [0, 1, 2, 1, 1, 0]);
         assert_eq!(Held::default().steps().next(), None);
     }
@@ -370,7 +399,8 @@ mod tests {
     fn thinning_keeps_the_peak() {
         let begins = (0..10_000).flat_map(|n| std::iter::repeat_n(n, if n == 777 { 99 } else { 5 }));
         let held = Held::of(begins.map(|n| (Time(n * 10), Time(n * 10 + 5))));
-        let thin = held.thinned(Time(90_000), 100);
+        let end = Time(90_000);
+        let thin = held.thinned(end, &held.peak(end).unwrap(), 100);
         assert!(thin.len() <= 110 && thin.contains(&(Time(7770), 99)), "{}", thin.len());
     }
 }

@@ -114,6 +114,7 @@ pub struct SynSeen {
 }
 
 /// What a close by the server could teach it of the client's clock.
+/// Lessons are in order of time, then of first frames, the ACK before the FIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taught {
     /// When.
@@ -207,13 +208,6 @@ impl HostPair {
     }
 }
 
-impl Taught {
-    /// One number to sort by: time, then first frame, then the ACK before the FIN.
-    fn order(&self) -> i128 {
-        i128::from(self.at.0) << 64 | i128::from(self.frame) << 1 | i128::from(self.with_fin)
-    }
-}
-
 impl PairIndex {
     /// Lists pairs of hosts; SYNs in `linked` are copies that another capture point shows nearer to the server.
     #[must_use]
@@ -296,7 +290,7 @@ impl PairIndex {
     fn gather(&self, evidence: &Evidence, listed: &Listed, later: &LaterSyns<'_>) -> HostPair {
         let members = evidence.groups.members(listed.groups.clone());
         let whole = if listed.is_big() {
-            let mut whole = Part { syns: Vec::with_capacity(members.len()), ..Part::default() };
+            let mut whole = Part::with_room(members.len());
             // In turns, so that memory holds few of the parts beside the whole.
             for turn in members.chunks(PIECE * PIECES) {
                 let pieces: Vec<&[Place]> = turn.chunks(PIECE).collect();
@@ -315,9 +309,9 @@ impl PairIndex {
 
     /// What some connections of a pair have.
     fn part(&self, evidence: &Evidence, listed: &Listed, places: &[Place], later: &LaterSyns<'_>) -> Part {
-        let mut part = Part { syns: Vec::with_capacity(places.len()), ..Part::default() };
+        let mut part = Part::with_room(places.len());
         let mut attempt: Vec<SynSeen> = Vec::new();
-        for (place, connection) in evidence.picked(places) {
+        for (place, connection) in evidence.picked_with_previous(places) {
             let one = |syn: &Syn<'_>| SynSeen { copy: self.is_copy(syn), ..seen(place, syn) };
             attempt.clear();
             attempt.extend(connection.first_syn().as_ref().map(one));
@@ -362,6 +356,16 @@ struct Part {
 }
 
 impl Part {
+    /// With room for what so many connections have: lists that grow are copied, and touch memory twice.
+    fn with_room(connections: usize) -> Self {
+        Self {
+            syns: Vec::with_capacity(connections),
+            again: Vec::new(),
+            taught: Vec::with_capacity(connections.saturating_mul(2)),
+            attempts: Vec::with_capacity(connections),
+        }
+    }
+
     fn append(&mut self, part: Self) {
         self.syns.extend(part.syns);
         self.again.extend(part.again);
@@ -371,8 +375,8 @@ impl Part {
 
     fn sorted(mut self, workers: &Workers) -> Self {
         self.syns.append(&mut self.again);
-        workers.sort_pieces(&mut self.syns, |syn| syn.frame);
-        workers.sort_mixed(&mut self.taught, Taught::order);
+        workers.sort_by_keys(&mut self.syns, |syn| syn.frame, |_| ());
+        workers.sort_by_keys(&mut self.taught, |taught| taught.at, |taught| (taught.frame, taught.with_fin));
         if !self.attempts.is_sorted_by_key(|attempt| attempt.server_port) {
             self.attempts.sort_by_key(|attempt| attempt.server_port);
         }

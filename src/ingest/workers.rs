@@ -37,17 +37,25 @@ impl Workers {
         }
     }
 
-    /// The same for items that are in order piece by piece, as those of several shards are: few are joined by one
-    /// thread, many sorted by all, which takes no memory.
-    pub fn sort_pieces<I: Copy + Send, K: Ord + Copy>(&self, items: &mut Vec<I>, key: impl Fn(&I) -> K + Sync) {
+    /// Sorts by a key, and what shares it by the `rest`: few items by one thread, many by all, which takes no memory.
+    pub fn sort_by_keys<I: Copy + Send, K: Ord + Copy, R: Ord>(
+        &self,
+        items: &mut Vec<I>,
+        key: impl Fn(&I) -> K + Sync,
+        rest: impl Fn(&I) -> R + Sync,
+    ) {
         if items.len() >= FOR_ALL_THREADS {
-            return self.sort_by_key(items, key);
+            return self.sort_by_key(items, |item| (key(item), rest(item)));
         }
-        // Keys are joined, and each item is moved once, when its place is known.
-        let mut order: Vec<(K, u32)> = items.iter().map(key).zip(0..).collect();
+        // Keys are sorted, and each item is moved once, when its place is known. Items that are in order piece by
+        // piece, as those of several shards are, are joined by this sort.
+        let mut order: Vec<(K, u32)> = items.iter().map(&key).zip(0..).collect();
         order.sort_by_key(|(key, _)| *key);
         let mut sorted = Vec::with_capacity(items.len());
         sorted.extend(order.iter().filter_map(|(_, place)| items.get(*place as usize).copied()));
+        for same in sorted.chunk_by_mut(|one, next| key(one) == key(next)).filter(|same| same.len() > 1) {
+            same.sort_by_key(&rest);
+        }
         *items = sorted;
     }
 

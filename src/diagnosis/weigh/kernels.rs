@@ -12,6 +12,7 @@ use crate::diagnosis::replay::{
 };
 use crate::evidence::Evidence;
 use crate::evidence::clocks::{Tick, tell_apart};
+use crate::evidence::groups::Place;
 use crate::evidence::pairs::{HostPair, SynSeen};
 use crate::time::Time;
 
@@ -70,17 +71,18 @@ fn together(all: &[Prediction]) -> Prediction {
 
 /// The kernel that answered each SYN, where several can be told apart; empty where they cannot.
 fn kernels_of(evidence: &Evidence, pair: &HostPair) -> Vec<Option<u8>> {
-    let answered: Vec<(usize, &SynSeen)> =
-        pair.syns.iter().enumerate().filter(|(_, syn)| syn.fate == SynFate::SynAck).collect();
+    let answered = || pair.syns.iter().enumerate().filter(|(_, syn)| syn.fate == SynFate::SynAck);
     let answers = |step: usize| {
-        let ticks = answered.iter().step_by(step).filter_map(|(place, syn)| {
-            let tsval = evidence.connection(syn.connection)?.syn_ack_tsval()?;
+        let some: Vec<(usize, &SynSeen)> = answered().step_by(step).collect();
+        let places: Vec<Place> = some.iter().map(|(_, syn)| syn.connection).collect();
+        let ticks = some.iter().zip(evidence.picked(&places)).filter_map(|((place, syn), (_, connection))| {
+            let tsval = connection.syn_ack_tsval()?;
             Some((*place, Tick { at: syn.at, tsval, attempt: syn.attempt() }))
         });
         ticks.collect::<Vec<(usize, Tick)>>()
     };
     // Of many answers a few thousand tell whether there is more than one kernel; mostly there is not.
-    let some: Vec<Tick> = answers(answered.len() / ENOUGH + 1).into_iter().map(|(_, tick)| tick).collect();
+    let some: Vec<Tick> = answers(answered().count() / ENOUGH + 1).into_iter().map(|(_, tick)| tick).collect();
     if tell_apart(&some).clocks.len() < 2 {
         return Vec::new();
     }
