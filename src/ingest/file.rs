@@ -11,8 +11,9 @@ use super::{BLOCK, Capture, MISSES_ALLOWED, Pipeline, SPAN, Slot, ended_early};
 use crate::capture::{Blind, Format, Stop, Walked};
 use crate::segment::{Frames, PairHasher};
 
-/// Read beyond a block, so that its last record is whole without asking again.
-const BEYOND: usize = 64 * 1024;
+/// Read beyond a block, so that its last record is mostly whole without asking again: what is read here is read once
+/// more for the next block.
+const BEYOND: usize = 4 * 1024;
 
 /// The first octets of a file, at most `length`.
 pub(super) fn head(file: &File, length: usize) -> io::Result<Vec<u8>> {
@@ -53,6 +54,7 @@ struct Block<'a, F> {
 impl<F: Format> Block<'_, F> {
     fn read(&self, slot: &mut Slot) -> io::Result<()> {
         let length = usize::try_from(self.limit.saturating_sub(self.offset)).unwrap_or(BLOCK);
+        slot.batch.make_room(length);
         extend(self.file, &mut slot.buffer, self.offset, 0, length.saturating_add(BEYOND))
     }
 

@@ -13,9 +13,11 @@ use super::{Material, Output};
 /// If it cannot be written.
 pub fn render(material: &Material<'_>, output: &mut dyn Output) -> io::Result<()> {
     let json = serde_json::to_string_pretty(&material.report)?;
-    let mut text = escaped(&json).into_owned();
-    text.push('\n');
-    output.file("report.json", &mut |file| file.write_all(text.as_bytes()))
+    let text = escaped(&json);
+    output.file("report.json", &mut |file| {
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")
+    })
 }
 
 /// Characters without a picture as escapes (RFC 8259 section 7): the same value for programs, and nothing that turns the

@@ -101,6 +101,16 @@ impl Batch {
         self.frames = Frames::default();
     }
 
+    /// Makes room for the segments of so many octets of a capture: lists that grow are copied, and touch memory twice.
+    pub fn make_room(&mut self, octets: usize) {
+        /// A TCP segment without data in a record with its header.
+        const LEAST: usize = 80;
+        for shard in &mut self.shards {
+            // Those of the block before are still there.
+            shard.segments.reserve((octets / LEAST / SHARDS).saturating_sub(shard.segments.len()));
+        }
+    }
+
     /// Makes segments of the fragments; `reassembly` has seen those of all batches before.
     pub fn join(&mut self, reassembly: &mut Reassembly, hasher: &PairHasher) {
         let fragments = std::mem::take(&mut self.fragments);
