@@ -26,9 +26,9 @@ use self::groups::{Groups, Place};
 use self::hosts::HostView;
 use self::picked::Picked;
 use self::tally::Tally;
-use crate::connection::{Connection, Socket, Tracked};
+use crate::connection::{Connection, Socket, Syn, Tracked};
 use crate::ingest::{Capture, Input, Kind, Parts, Workers};
-use crate::segment::{Echo, Filter};
+use crate::segment::{Echo, Filter, SeqNumber};
 use crate::time::Time;
 
 /// Everything that was observed and claimed.
@@ -160,6 +160,26 @@ impl Evidence {
         places: &'p [Place],
     ) -> impl Iterator<Item = (Place, Connection<'a>)> + use<'a, 'p> {
         Picked::new(self, places, true)
+    }
+
+    /// What `pick` makes of first SYNs that have one of some ISNs, in order of shard and index.
+    pub fn first_syns_with<'a, T: Send>(
+        &'a self,
+        isns: impl Iterator<Item = SeqNumber>,
+        pick: impl Fn(Syn<'a>) -> Option<T> + Sync,
+    ) -> Vec<T> {
+        let mut wanted = vec![false; 1 << 16];
+        for isn in isns {
+            wanted.iter_mut().skip(usize::from(tally::low(isn))).take(1).for_each(|place| *place = true);
+        }
+        let is_wanted = |isn: u16| wanted.get(usize::from(isn)).copied().unwrap_or(false);
+        let found = self.workers.map(&self.tally.isns, |shard, isns| {
+            let number = u16::try_from(shard).unwrap_or(u16::MAX);
+            let likely = isns.iter().zip(0..).filter(|(isn, _)| is_wanted(**isn));
+            let syns = likely.filter_map(|(_, index)| self.connection((number, index))?.first_syn());
+            syns.filter_map(&pick).collect::<Vec<T>>()
+        });
+        found.into_iter().flatten().collect()
     }
 
     /// Connections that did not just open and close as they should, in order of shard and index.

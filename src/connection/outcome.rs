@@ -78,6 +78,12 @@ pub enum ReuseOutcome {
 }
 
 impl Opened {
+    /// Whether the connection ever carried, or could carry, data.
+    #[must_use]
+    pub const fn carries_data(self) -> bool {
+        matches!(self, Self::Handshake | Self::Simultaneous | Self::BeforeCapture)
+    }
+
     /// As the connection table spells it.
     #[must_use]
     pub const fn name(self) -> &'static str {

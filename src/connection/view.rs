@@ -404,7 +404,7 @@ impl<'a> Connection<'a> {
     /// Whether it ever carried, or could carry, data.
     #[must_use]
     pub fn is_open(self) -> bool {
-        matches!(self.opened(), Opened::Handshake | Opened::Simultaneous | Opened::BeforeCapture)
+        self.opened().carries_data()
     }
 
     /// The direction of which nothing was captured although it was there: the other end acknowledges what the capture

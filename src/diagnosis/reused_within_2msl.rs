@@ -13,7 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use super::group::{Group, Show, groups_among};
 use super::port_usage::LEAST;
 use super::{Case, Cell, Confidence, Finding, Rule, Severity, Table, Verdict, number};
-use crate::connection::{Connection, ReuseOutcome, Side, Socket, Who};
+use crate::connection::{Connection, ReuseOutcome, Side, Socket, Syn, Who};
 use crate::evidence::groups::Ends;
 use crate::language::{Text, pages, plural, say, words};
 use crate::segment::SeqNumber;
@@ -209,35 +209,33 @@ fn delays<'g>(group: &'g Group<'_, Reuse>, retries: &'g Retries<'_>) -> impl Ite
     group.picked.iter().filter_map(|(connection, reuse)| delay(*connection, reuse.outcome, retries))
 }
 
-/// Looks for the retries of reuses that never opened: one pass over all connections, if there is one at all.
+/// Looks for the retries of reuses that never opened.
 fn retries<'a>(case: &Case<'a>, reused: &[(Group<'a, Reuse>, Undecided)]) -> Retries<'a> {
     let failed = reused.iter().flat_map(|(group, _)| &group.picked).filter(|(_, reuse)| lost(reuse.outcome));
-    let mut retries: Retries<'a> = failed.filter_map(|(connection, _)| Some((key(*connection)?, Vec::new()))).collect();
+    let failed = failed.filter_map(|(connection, _)| connection.first_syn());
+    let mut retries: Retries<'a> = failed.map(|syn| (key(&syn), Vec::new())).collect();
     if retries.is_empty() {
         return retries;
     }
-    let isns: HashSet<u32> = retries.keys().map(|(.., isn)| isn.0).collect();
-    let found = case.evidence.workers.map(&case.evidence.shards, |_, shard| {
-        let same_isn = shard.connections().filter(|c| c.client_isn().is_some_and(|isn| isns.contains(&isn.0)));
-        same_isn.filter_map(|connection| Some((key(connection)?, connection))).collect::<Vec<_>>()
-    });
-    for (key, connection) in found.into_iter().flatten() {
-        if let Some(found) = retries.get_mut(&key) {
-            found.push(connection);
+    let isns: HashSet<SeqNumber> = retries.keys().map(|(.., isn)| *isn).collect();
+    let same_isn = |syn: Syn<'a>| isns.contains(&syn.isn).then_some(syn);
+    for syn in case.evidence.first_syns_with(isns.iter().copied(), same_isn) {
+        if let Some(found) = retries.get_mut(&key(&syn)) {
+            found.push(syn.connection);
         }
     }
     retries
 }
 
-fn key(connection: Connection<'_>) -> Option<(u16, IpAddr, Socket, SeqNumber)> {
-    let syn = connection.first_syn()?;
-    Some((connection.point(), connection.client().ip, connection.server(), syn.isn))
+fn key(syn: &Syn<'_>) -> (u16, IpAddr, Socket, SeqNumber) {
+    let connection = syn.connection;
+    (connection.point(), connection.client().ip, connection.server(), syn.isn)
 }
 
 /// The first connection that opened with the same ISN from another port soon after.
 fn followed<'a>(connection: Connection<'_>, retries: &Retries<'a>) -> Option<Connection<'a>> {
     let at: Time = connection.first().1;
-    let others = retries.get(&key(connection)?)?.iter().filter(|other| {
+    let others = retries.get(&key(&connection.first_syn()?))?.iter().filter(|other| {
         let later = other.first().1.since(at);
         other.client().port != connection.client().port && other.is_open() && later.0 >= 0 && later <= RETRY
     });

@@ -184,9 +184,10 @@ impl Found<'_> {
 
 impl Hold {
     fn of(place: Place, connection: Connection<'_>, end: Time, two_msl: Span) -> Self {
-        let (close, time_wait) = (connection.close(), connection.time_wait_side());
+        let close = connection.close();
+        let (time_wait, from) = connection.time_wait(close);
         let last = connection.last().1;
-        let closed = match (connection.time_wait_from(), close) {
+        let closed = match (from, close) {
             // The client is done when its own FIN is acknowledged (LAST-ACK).
             (Some(from), _) if time_wait == Who::Server => {
                 connection.endpoint(Side::Client).fin_acked.unwrap_or(from).max(from)

@@ -430,8 +430,9 @@ fn counts(syn: &Syn<'_>) -> bool {
 fn seen(place: Place, syn: &Syn<'_>) -> SynSeen {
     let connection = syn.connection;
     let [client_port, server_port] = connection.ports();
-    let before = connection.previous().filter(|before| before.time_wait_side().includes(Side::Server));
-    let age = before.and_then(Connection::time_wait_from).map(|from| syn.at.since(from).0.max(0) / 1_000_000);
+    let before = connection.previous().map(|before| before.time_wait(before.close()));
+    let from = before.and_then(|(holder, from)| from.filter(|_| holder.includes(Side::Server)));
+    let age = from.map(|from| syn.at.since(from).0.max(0) / 1_000_000);
     SynSeen {
         frame: syn.frame,
         at: syn.at,

@@ -9,8 +9,14 @@ impl Connection<'_> {
     /// How it closed.
     #[must_use]
     pub fn close(self) -> Close {
+        self.close_after(self.opened())
+    }
+
+    /// The same for whoever knows how it opened.
+    #[must_use]
+    pub fn close_after(self, opened: Opened) -> Close {
         let state = self.record.state;
-        if !self.is_open() {
+        if !opened.carries_data() {
             return Close::None;
         }
         let (reset, fins) = (state.any(State::RST | State::RST << 1), state.0 >> 4 & 3);
@@ -29,7 +35,13 @@ impl Connection<'_> {
     /// Who sent the first FIN, or the first RST where no FIN came.
     #[must_use]
     pub fn active_closer(self) -> Who {
-        match self.close() {
+        self.closer(self.close())
+    }
+
+    /// The same for whoever knows how it closed.
+    #[must_use]
+    pub fn closer(self, close: Close) -> Who {
+        match close {
             Close::None | Close::Open | Close::DataUnanswered => Who::None,
             Close::FinSimultaneous => Who::Both,
             Close::Reset => self.reset_by(),
@@ -61,24 +73,34 @@ impl Connection<'_> {
     /// Who holds TIME-WAIT: the active closer, once the peer's FIN was acknowledged (RFC 9293 section 3.6).
     #[must_use]
     pub fn time_wait_side(self) -> Who {
-        let acked = |side: Side| self.record.state.of(State::FIN_ACKED, side);
-        match self.close() {
-            Close::FinSimultaneous if acked(Side::Client) && acked(Side::Server) => Who::Both,
-            Close::Fin => self.first_fin().filter(|side| acked(side.other())).map_or(Who::None, Who::one),
-            _ => Who::None,
-        }
+        let (side, _) = self.time_wait(self.close());
+        side
     }
 
     /// The active closer's first ACK of the peer's FIN; where both hold TIME-WAIT, the later of the two.
     #[must_use]
     pub fn time_wait_from(self) -> Option<Time> {
+        let (_, from) = self.time_wait(self.close());
+        from
+    }
+
+    /// Who holds TIME-WAIT and from when on, for whoever knows how it closed.
+    #[must_use]
+    pub fn time_wait(self, close: Close) -> (Who, Option<Time>) {
+        let acked = |side: Side| self.record.state.of(State::FIN_ACKED, side);
+        let side = match close {
+            Close::FinSimultaneous if acked(Side::Client) && acked(Side::Server) => Who::Both,
+            Close::Fin => self.first_fin().filter(|side| acked(side.other())).map_or(Who::None, Who::one),
+            _ => Who::None,
+        };
         let [client, server] = self.record.fin_acked_at;
-        match self.time_wait_side() {
+        let from = match side {
             Who::None => None,
             Who::Client => known(server),
             Who::Server => known(client),
             Who::Both => known(client.max(server)),
-        }
+        };
+        (side, from)
     }
 
     /// Who sits, or sat, in CLOSE-WAIT: the end that acknowledged the first FIN.

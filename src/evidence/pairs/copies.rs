@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashSet;
 
-use crate::connection::{Connection, Socket, Syn, SynFate};
+use crate::connection::{Connection, Socket, Syn, SynFate, Tracked};
 use crate::evidence::Evidence;
 use crate::evidence::tally::SAMPLE;
 use crate::segment::{SeqNumber, TsVal, Tunnel};
@@ -24,16 +24,9 @@ pub(super) fn of(evidence: &Evidence) -> HashSet<(u16, u64)> {
     let first = evidence.picked(&evidence.tally.unanswered).filter_map(|(_, connection)| connection.first_syn());
     let later = evidence.shards.iter().flat_map(|shard| shard.later_syns().filter(|syn| syn.fate == SynFate::None));
     let keys: HashSet<Key> = first.chain(later).map(|syn| key(&syn)).collect();
-    // Nearly all SYNs are told apart by a few bits of their ISNs.
-    let mut likely = vec![false; 1 << 16];
-    let low = |isn: SeqNumber| (isn.0 & 0xffff) as usize;
-    keys.iter().for_each(|(_, isn, _)| likely.iter_mut().skip(low(*isn)).take(1).for_each(|place| *place = true));
-    let is_likely = |syn: &Syn<'_>| likely.get(low(syn.isn)).copied().unwrap_or(false);
-    let seen = evidence.workers.map(&evidence.shards, |_, shard| {
-        let of_keys = shard.syns().filter(|syn| is_likely(syn) && keys.contains(&key(syn)));
-        of_keys.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
-    });
-    let mut seen: Vec<Seen> = seen.into_iter().flatten().collect();
+    let of_keys = |syn: Syn<'_>| keys.contains(&key(&syn)).then(|| Seen::of(&syn));
+    let mut seen: Vec<Seen> = evidence.first_syns_with(keys.iter().map(|(_, isn, _)| *isn), of_keys);
+    seen.extend(evidence.shards.iter().flat_map(Tracked::later_syns).filter_map(of_keys));
     evidence.workers.sort_by_key(&mut seen, Seen::order);
     let pairs = seen.windows(2).filter_map(|pair| match pair {
         [one, other] if one.is_copied_by(other) => Some((one.key.0, one.frame)),
