@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -41,6 +41,22 @@ fn extend(file: &File, buffer: &mut Vec<u8>, offset: u64, mut filled: usize, len
     Ok(())
 }
 
+/// Buffers that blocks are read into. The one given back last is taken first: it is still in the cache of the core that
+/// decoded from it, which the buffers of a whole window would not be.
+#[derive(Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// Lets a slot have a buffer for as long as `work` lasts.
+    fn lend<T>(&self, slot: &mut Slot, work: impl FnOnce(&mut Slot) -> T) -> T {
+        let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.buffer = free().pop().unwrap_or_default();
+        let done = work(slot);
+        free().push(std::mem::take(&mut slot.buffer));
+        done
+    }
+}
+
 /// A block of a file: where it lies, and what its decoding starts from.
 struct Block<'a, F> {
     file: &'a File,
@@ -56,6 +72,14 @@ impl<F: Format> Block<'_, F> {
         let length = usize::try_from(self.limit.saturating_sub(self.offset)).unwrap_or(BLOCK);
         slot.batch.make_room(length);
         extend(self.file, &mut slot.buffer, self.offset, 0, length.saturating_add(BEYOND))
+    }
+
+    /// Reads the block, and decodes it from where `start` says.
+    fn read_from(&self, slot: &mut Slot, start: impl Fn(&Slot) -> u64) -> (F, io::Result<()>) {
+        match self.read(slot) {
+            Ok(()) => self.decode(slot, start(slot)),
+            Err(error) => (self.format.clone(), Err(error)),
+        }
     }
 
     /// Where the first record of the block seems to begin.
@@ -128,6 +152,7 @@ impl Pipeline<'_> {
             expected: start,
             next: from,
             misses: 0,
+            buffers: Buffers::default(),
             stop: None,
             failed: None,
         };
@@ -200,6 +225,7 @@ struct Progress<'a, F> {
     /// Offset of the next block.
     next: u64,
     misses: u32,
+    buffers: Buffers,
     stop: Option<Stop>,
     failed: Option<io::Error>,
 }
@@ -240,12 +266,9 @@ impl<F: Format> Progress<'_, F> {
             .with_max_len(1)
             .zip(slots.par_iter_mut())
             .enumerate()
-            .map(|(k, (block, slot))| match block.read(slot) {
-                Ok(()) => {
-                    let start = if k == 0 { known } else { block.guess(slot) };
-                    block.decode(slot, start)
-                }
-                Err(error) => (block.format.clone(), Err(error)),
+            .map(|(k, (block, slot))| {
+                let start = |slot: &Slot| if k == 0 { known } else { block.guess(slot) };
+                self.buffers.lend(slot, |slot| block.read_from(slot, start))
             })
             .collect();
         for (k, ((block, slot), (after, result))) in blocks.iter().zip(slots.iter_mut()).zip(results).enumerate() {
@@ -253,7 +276,8 @@ impl<F: Format> Progress<'_, F> {
             let (after, result) = match result {
                 Ok(()) if wrong_start || block.format != self.format => {
                     self.misses += 1;
-                    Block { format: self.format.clone(), ..*block }.decode(slot, self.expected)
+                    let block = Block { format: self.format.clone(), ..*block };
+                    self.buffers.lend(slot, |slot| block.read_from(slot, |_| self.expected))
                 }
                 result => (after, result),
             };
