@@ -37,16 +37,17 @@ pub(super) fn groups_among<'a, T: Send>(
 ) -> Vec<Group<'a, T>> {
     let evidence = case.evidence;
     let chunks: Vec<&[Place]> = places.chunks(CHUNK).collect();
-    let picked = evidence.workers.map(&chunks, |_, chunk| {
-        let one = |(place, connection): (Place, Connection<'a>)| {
-            let value = pick(connection)?;
-            Some((evidence.groups.of(place), (connection.first().0, (connection, value))))
-        };
-        evidence.picked_with_previous(chunk).filter_map(one).collect::<Vec<_>>()
-    });
+    let one = |(place, connection): (Place, Connection<'a>)| {
+        let value = pick(connection)?;
+        Some((evidence.groups.of(place), (connection.first().0, (connection, value))))
+    };
     let mut by_group: HashMap<u32, Picked<'a, T>> = HashMap::new();
-    for (number, picked) in picked.into_iter().flatten() {
-        by_group.entry(number).or_default().push(picked);
+    // In turns, so that memory holds few of what was picked twice.
+    for turn in chunks.chunks(CHUNKS) {
+        let pick = |_, chunk: &&[Place]| evidence.picked_with_previous(chunk).filter_map(one).collect::<Vec<_>>();
+        for (number, picked) in evidence.workers.map(turn, pick).into_iter().flatten() {
+            by_group.entry(number).or_default().push(picked);
+        }
     }
     let mut by_group: Vec<_> = by_group.into_iter().collect();
     by_group.sort_unstable_by_key(|(number, _)| *number);
@@ -63,6 +64,8 @@ type Picked<'a, T> = Vec<(u64, (Connection<'a>, T))>;
 
 /// Connections that one thread looks at in one go.
 const CHUNK: usize = 4096;
+/// Chunks in one turn.
+const CHUNKS: usize = 16;
 
 impl<T> Group<'_, T> {
     /// How many connections there are.

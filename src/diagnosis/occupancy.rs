@@ -37,16 +37,15 @@ impl Occupancy {
         // Small groups side by side; a big one by itself, by all threads.
         let runs = holds::runs(groups);
         let together = runs.chunk_by(|one, next| !is_big(groups, one) && !is_big(groups, next));
-        for runs in together {
+        for runs in together.flat_map(|runs| runs.chunks(RUNS)) {
             let parts = evidence.workers.map(runs, |_, run| {
                 let mut found = hosts.find();
                 let usages: Vec<PortUsage> = run.clone().filter_map(|group| one(&mut found, group)).collect();
                 (usages, found.finish())
             });
-            for (of_run, found) in parts {
-                usages.extend(of_run);
-                hosts.append(found);
-            }
+            let (of_runs, found): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            usages.extend(of_runs.into_iter().flatten());
+            hosts.append(&evidence.workers, found.into_iter().flatten());
         }
         let time_waits = hosts.finish(&evidence.workers);
         Self { usages, populations: time_wait_pressure::populations(case, time_waits) }
@@ -59,6 +58,9 @@ impl Occupancy {
         self.usages.get(place)
     }
 }
+
+/// Runs whose TIME-WAITs are in memory twice before they are joined.
+const RUNS: usize = 32;
 
 fn is_big(groups: &Groups, run: &Range<u32>) -> bool {
     groups.members(run.clone()).len() >= FOR_ALL_THREADS

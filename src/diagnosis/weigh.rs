@@ -177,11 +177,11 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
     // Clocks are told where they matter; the SYN table tells them everywhere.
     let clocks = if matches!(paws, PawsVerdict::Holds { .. }) { pair.clocks() } else { Clocks::default() };
     let end = case.evidence.end_of(pair.point);
-    let one = |(port, syns): (u16, Vec<(&SynSeen, Prediction)>)| {
+    let one = |(port, places): (u16, Vec<u32>)| {
         let service = One {
             pair,
             port,
-            syns,
+            places,
             replay: &replay,
             paws: &paws,
             clocks: &clocks,
@@ -191,11 +191,11 @@ fn weigh(case: &Case<'_>, pair: &HostPair, signs: &Signs) -> Vec<Service> {
         };
         service.weigh(signs)
     };
-    by_port(pair, &replay.predictions).into_iter().map(one).collect()
+    by_port(pair).into_iter().map(one).collect()
 }
 
-/// The SYNs to each server port that left one unanswered, with what the check would have done to them.
-fn by_port<'a>(pair: &'a HostPair, predictions: &[Prediction]) -> BTreeMap<u16, Vec<(&'a SynSeen, Prediction)>> {
+/// The places of the SYNs to each server port that left one unanswered.
+fn by_port(pair: &HostPair) -> BTreeMap<u16, Vec<u32>> {
     let unanswered = pair.syns.iter().filter(|syn| syn.unanswered());
     let mut counts: BTreeMap<u16, usize> = unanswered.map(|syn| (syn.server_port, 0)).collect();
     for syn in &pair.syns {
@@ -203,11 +203,11 @@ fn by_port<'a>(pair: &'a HostPair, predictions: &[Prediction]) -> BTreeMap<u16, 
             *count += 1;
         }
     }
-    let mut ports: BTreeMap<u16, Vec<_>> =
+    let mut ports: BTreeMap<u16, Vec<u32>> =
         counts.into_iter().map(|(port, count)| (port, Vec::with_capacity(count))).collect();
-    for (syn, prediction) in pair.syns.iter().zip(predictions) {
-        if let Some(syns) = ports.get_mut(&syn.server_port) {
-            syns.push((syn, *prediction));
+    for (syn, place) in pair.syns.iter().zip(0..) {
+        if let Some(places) = ports.get_mut(&syn.server_port) {
+            places.push(place);
         }
     }
     ports
@@ -261,8 +261,8 @@ fn independence(tally: &Tally) -> f64 {
 struct One<'a> {
     pair: &'a HostPair,
     port: u16,
-    /// Those to the port, in order.
-    syns: Vec<(&'a SynSeen, Prediction)>,
+    /// The pair's SYNs to the port, in order: there may be a million.
+    places: Vec<u32>,
     replay: &'a kernels::Replays,
     paws: &'a PawsVerdict,
     clocks: &'a Clocks,
@@ -275,7 +275,9 @@ struct One<'a> {
 
 impl One<'_> {
     fn syns(&self) -> impl Iterator<Item = (&SynSeen, Prediction)> {
-        self.syns.iter().copied()
+        let predictions = &self.replay.predictions;
+        let one = |place: usize| Some((self.pair.syns.get(place)?, *predictions.get(place)?));
+        self.places.iter().filter_map(move |place| one(*place as usize))
     }
 
     fn weigh(&self, signs: &Signs) -> Service {
@@ -289,9 +291,9 @@ impl One<'_> {
             Prediction::Drop => !holds,
             Prediction::Edge | Prediction::Hidden => refuted || !syn.unanswered(),
         };
-        let mut judged: Vec<&SynSeen> = Vec::with_capacity(self.syns.len());
+        let mut judged: Vec<&SynSeen> = Vec::with_capacity(self.places.len());
         judged.extend(self.syns().filter(|(syn, p)| free(syn, *p)).map(|(syn, _)| syn));
-        let whole = judged.len() == self.syns.len();
+        let whole = judged.len() == self.places.len();
         let judged_attempts = if whole { Cow::Borrowed(all) } else { Cow::Owned(attempts_of(&judged)) };
         let judged = if self.mute { Vec::new() } else { judged };
         let overflow = overflow::detect(&judged, signs.of_service(self.pair.point, server));
@@ -330,7 +332,7 @@ impl One<'_> {
             client: self.pair.client,
             server,
             unanswered: Vec::new(),
-            syns: self.syns.len() as u64,
+            syns: self.places.len() as u64,
             attempts: attempts.len() as u64,
             slow: slow.clone().count() as u64,
             slowest: slow.map(|attempt| attempt.delay).max().unwrap_or_default(),

@@ -108,9 +108,17 @@ impl Resets {
     }
 }
 
-/// TIME-WAITs by capture point and address, while they are gathered part by part.
+/// TIME-WAITs by capture point and address, while they are gathered.
 #[derive(Debug)]
-pub struct Hosts(BTreeMap<Host, Vec<Held>>);
+pub struct Hosts(BTreeMap<Host, Gathered>);
+
+/// The TIME-WAITs of one host, in no order.
+#[derive(Debug, Default)]
+struct Gathered {
+    held: Held,
+    /// What is still to be added.
+    parts: Vec<Held>,
+}
 
 impl Hosts {
     /// Hosts that may have many, by the connections they took part in.
@@ -123,7 +131,7 @@ impl Hosts {
             }
         }
         let many = sums.into_iter().filter(|(_, count)| *count >= MANY as u64);
-        Self(many.map(|(host, _)| (host, Vec::new())).collect())
+        Self(many.map(|(host, _)| (host, Gathered::default())).collect())
     }
 
     /// Looks for TIME-WAITs of these hosts.
@@ -132,24 +140,29 @@ impl Hosts {
         Found { wanted: self, held: HashMap::new() }
     }
 
-    /// Adds what was found.
-    pub fn append(&mut self, found: Vec<(Host, Held)>) {
-        for (host, held) in found.into_iter().filter(|(_, held)| held.count() > 0) {
-            if let Some(parts) = self.0.get_mut(&host) {
-                parts.push(held);
+    /// Adds what was found, host by host on all threads.
+    pub fn append(&mut self, workers: &Workers, found: impl Iterator<Item = (Host, Held)>) {
+        for (host, held) in found {
+            if let Some(gathered) = self.0.get_mut(&host) {
+                gathered.parts.push(held);
             }
         }
+        let mut more: Vec<&mut Gathered> = self.0.values_mut().filter(|host| !host.parts.is_empty()).collect();
+        workers.each(&mut more, |gathered| {
+            for part in gathered.parts.drain(..) {
+                gathered.held.begins.extend(part.begins);
+                gathered.held.ends.extend(part.ends);
+            }
+        });
     }
 
     /// Those that have many, by capture point and address.
     #[must_use]
     pub fn finish(self, workers: &Workers) -> Vec<TimeWaits> {
-        let count = |parts: &[Held]| parts.iter().map(Held::count).sum::<usize>();
-        let many = self.0.into_iter().filter(|(_, parts)| count(parts) >= MANY);
-        let bare = |(point, host)| TimeWaits { point, host, held: Held::default() };
-        let mut all: Vec<(TimeWaits, Vec<Held>)> = many.map(|(host, parts)| (bare(host), parts)).collect();
-        workers.each(&mut all, |(time_waits, parts)| time_waits.held = Held::joined(std::mem::take(parts)));
-        all.into_iter().map(|(time_waits, _)| time_waits).collect()
+        let hosts = self.0.into_iter().map(|((point, host), gathered)| TimeWaits { point, host, held: gathered.held });
+        let mut many: Vec<TimeWaits> = hosts.filter(|time_waits| time_waits.held.count() >= MANY).collect();
+        workers.each(&mut many, |time_waits| time_waits.held.sort());
+        many
     }
 }
 
@@ -178,7 +191,7 @@ impl Found<'_> {
     /// By host, in any order.
     #[must_use]
     pub fn finish(self) -> Vec<(Host, Held)> {
-        self.held.into_iter().collect()
+        self.held.into_iter().filter(|(_, held)| held.count() > 0).collect()
     }
 }
 
@@ -255,21 +268,6 @@ impl Held {
     pub fn of(spans: impl Iterator<Item = (Time, Time)>) -> Self {
         let (begins, ends) = spans.unzip();
         let mut held = Self { begins, ends };
-        held.sort();
-        held
-    }
-
-    /// Spans gathered in several parts, in order.
-    fn joined(parts: Vec<Self>) -> Self {
-        let more = parts.iter().skip(1).map(Self::count).sum();
-        let mut parts = parts.into_iter();
-        let mut held = parts.next().unwrap_or_default();
-        held.begins.reserve_exact(more);
-        held.ends.reserve_exact(more);
-        for part in parts {
-            held.begins.extend(part.begins);
-            held.ends.extend(part.ends);
-        }
         held.sort();
         held
     }

@@ -20,12 +20,12 @@ const TRANSLATION: Span = Span::from_millis(20);
 type Key = (u16, SeqNumber, Option<TsVal>);
 
 /// Capture point and frame of every unanswered SYN that is shown again nearer to the server.
-pub(super) fn of(evidence: &Evidence) -> HashSet<(u16, u64)> {
+pub(super) fn of<'a>(evidence: &'a Evidence) -> HashSet<(u16, u64)> {
     let first = evidence.picked(&evidence.tally.unanswered).filter_map(|(_, connection)| connection.first_syn());
     let later = evidence.shards.iter().flat_map(|shard| shard.later_syns().filter(|syn| syn.fate == SynFate::None));
     let keys: HashSet<Key> = first.chain(later).map(|syn| key(&syn)).collect();
-    let of_keys = |syn: Syn<'_>| keys.contains(&key(&syn)).then(|| Seen::of(&syn));
-    let mut seen: Vec<Seen> = evidence.first_syns_with(keys.iter().map(|(_, isn, _)| *isn), of_keys);
+    let of_keys = |syn: Syn<'a>| keys.contains(&key(&syn)).then(|| Seen::of(&syn));
+    let mut seen: Vec<Seen<'a>> = evidence.first_syns_with(keys.iter().map(|(_, isn, _)| *isn), of_keys);
     seen.extend(evidence.shards.iter().flat_map(Tracked::later_syns).filter_map(of_keys));
     evidence.workers.sort_by_key(&mut seen, Seen::order);
     let pairs = seen.windows(2).filter_map(|pair| match pair {
@@ -63,13 +63,13 @@ pub fn translated(evidence: &Evidence) -> BTreeMap<u16, Translated> {
     const ALL: usize = 100_000;
     const SHOWN: usize = 20;
     // Retransmissions, and the second SYN of a simultaneous open, are no first SYNs.
-    let (stride, mut seen): (u32, Vec<Seen>) = if evidence.connection_count() > ALL {
+    let (stride, mut seen): (u32, Vec<Seen<'_>>) = if evidence.connection_count() > ALL {
         let sample = evidence.picked(&evidence.tally.sample).filter_map(|(_, connection)| connection.first_syn());
         (SAMPLE, sample.map(|syn| Seen::of(&syn)).collect())
     } else {
         let seen = evidence.workers.map(&evidence.shards, |_, shard| {
             let first = shard.connections().filter_map(Connection::first_syn);
-            first.map(|syn| Seen::of(&syn)).collect::<Vec<Seen>>()
+            first.map(|syn| Seen::of(&syn)).collect::<Vec<Seen<'_>>>()
         });
         (1, seen.into_iter().flatten().collect())
     };
@@ -81,8 +81,8 @@ pub fn translated(evidence: &Evidence) -> BTreeMap<u16, Translated> {
         point.shown.push(TranslatedSyn {
             frame: other.frame,
             at: other.at,
-            before: (one.client, one.server),
-            after: (other.client, other.server),
+            before: one.sockets(),
+            after: other.sockets(),
         });
     }
     for point in points.values_mut() {
@@ -97,26 +97,16 @@ fn key(syn: &Syn<'_>) -> Key {
 }
 
 /// One SYN among those with its key.
-struct Seen {
+struct Seen<'a> {
     key: Key,
     frame: u64,
     at: Time,
-    client: Socket,
-    server: Socket,
-    tunnel: u64,
+    connection: Connection<'a>,
 }
 
-impl Seen {
-    fn of(syn: &Syn<'_>) -> Self {
-        let connection = syn.connection;
-        Self {
-            key: key(syn),
-            frame: syn.frame,
-            at: syn.at,
-            client: connection.client(),
-            server: connection.server(),
-            tunnel: connection.tunnel().map_or(0, Tunnel::identity_hash),
-        }
+impl<'a> Seen<'a> {
+    fn of(syn: &Syn<'a>) -> Self {
+        Self { key: key(syn), frame: syn.frame, at: syn.at, connection: syn.connection }
     }
 
     /// Those with one key are neighbours, in frame order.
@@ -124,10 +114,17 @@ impl Seen {
         (self.key.0, self.key.1.0, self.key.2.map(|tsval| tsval.0), self.frame)
     }
 
+    fn sockets(&self) -> (Socket, Socket) {
+        (self.connection.client(), self.connection.server())
+    }
+
     fn is_copied_by(&self, other: &Self) -> bool {
-        let translated = (self.client, self.server, self.tunnel) != (other.client, other.server, other.tunnel);
+        if self.key != other.key || other.at.since(self.at) > TRANSLATION {
+            return false;
+        }
+        let tunnel = |seen: &Self| seen.connection.tunnel().map_or(0, Tunnel::identity_hash);
+        let translated = self.sockets() != other.sockets() || tunnel(self) != tunnel(other);
         // Without timestamps the ISN alone could be chance: then at least the server must be the same.
-        let same = self.key == other.key && (self.key.2.is_some() || self.server == other.server);
-        same && translated && other.at.since(self.at) <= TRANSLATION
+        translated && (self.key.2.is_some() || self.connection.server() == other.connection.server())
     }
 }
