@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::Case;
+use super::ephemeral_ports_exhausting::stage;
 use super::host_limits::Limits;
 use super::port_usage::PortUsage;
 use super::time_wait_pressure::{self, Population};
@@ -32,7 +33,8 @@ impl Occupancy {
             let holds = holds::of_group(evidence, group, &resets, case.two_msl());
             found.add(&ends, &holds);
             let many = holds.len() >= MANY;
-            many.then(|| PortUsage::of(holds, ends, evidence, told(case, &ends)))?
+            let runs_out = |usage: &PortUsage| stage(case, usage).is_some();
+            many.then(|| PortUsage::of(holds, ends, evidence, told(case, &ends), runs_out))?
         };
         // Small groups side by side; a big one by itself, by all threads.
         let runs = holds::runs(groups);

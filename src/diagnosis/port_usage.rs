@@ -37,7 +37,7 @@ pub struct PortUsage {
     pub recycled: u64,
     /// Connections that left TIME-WAIT at the client.
     pub time_waits: u64,
-    /// Ports held over time, in as many steps as a chart has room for.
+    /// Ports held over time, in as many steps as a chart has room for; of those alone that a chart shows.
     pub held: Steps,
     /// The first moment at which most ports were held, and how many.
     pub peak: (Time, u64),
@@ -58,9 +58,16 @@ pub struct PortUsage {
 const DENSE: u64 = 95;
 
 impl PortUsage {
-    /// Weighs the holds of a group; `told` is the range that the client's own host tells.
+    /// Weighs the holds of a group; `told` is the range that the client's own host tells, `shown` says whether a chart
+    /// shows the group.
     #[must_use]
-    pub fn of(mut ordered: Vec<Hold>, ends: Ends, evidence: &Evidence, told: Option<(u16, u16)>) -> Option<Self> {
+    pub fn of(
+        mut ordered: Vec<Hold>,
+        ends: Ends,
+        evidence: &Evidence,
+        told: Option<(u16, u16)>,
+        shown: impl Fn(&Self) -> bool,
+    ) -> Option<Self> {
         evidence.workers.sort_by_keys(&mut ordered, |hold| hold.from, |hold| (hold.port, hold.connection));
         let end = evidence.end_of(ends.point);
         let mut seen = vec![false; 1 << 16];
@@ -82,7 +89,7 @@ impl PortUsage {
         let recycled = ordered.iter().filter(|hold| hold.reused && early(hold)).count() as u64;
         let client_time_wait = |hold: &&Hold| hold.time_wait.includes(Side::Client);
         let came_round = last.from.since(first.from) > WHOLE && ordered.len() as u64 > distinct && recycled == 0;
-        Some(Self {
+        let mut usage = Self {
             ends,
             connections: ordered.len(),
             distinct,
@@ -92,14 +99,18 @@ impl PortUsage {
             told,
             recycled,
             time_waits: ordered.iter().filter(client_time_wait).count() as u64,
-            held: held.thinned(end, &peak, POINTS),
+            held: Steps::new(),
             peak: (peak.at, peak.most),
             rate: rate(place, peak.at.since(first.from)),
             first,
             at_peak,
             after_peak: ordered.get(place).copied(),
             last,
-        })
+        };
+        if shown(&usage) {
+            usage.held = held.thinned(end, &peak, POINTS);
+        }
+        Some(usage)
     }
 
     /// New connections a second over the last part of the time from the first connection to the last.
