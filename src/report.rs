@@ -69,21 +69,23 @@ pub struct Format {
     pub name: &'static str,
     /// Whether it shows charts.
     pub charts: bool,
+    /// Whether it looks at the evidence, and not only at what the report says of it.
+    pub evidence: bool,
     /// Writes its files.
     pub render: fn(&Material<'_>, &mut dyn Output) -> io::Result<()>,
 }
 
 /// All formats.
 pub static FORMATS: [Format; 9] = [
-    Format { name: "html", charts: true, render: page::html },
-    Format { name: "png", charts: true, render: png::render },
-    Format { name: "json", charts: false, render: json::render },
-    Format { name: "md", charts: false, render: page::markdown },
-    Format { name: "csv", charts: false, render: csv::render },
-    Format { name: "jsonl", charts: false, render: jsonl::render },
-    Format { name: "junit", charts: false, render: junit::render },
-    Format { name: "sarif", charts: false, render: sarif::render },
-    Format { name: "github", charts: false, render: github::render },
+    Format { name: "html", charts: true, evidence: true, render: page::html },
+    Format { name: "png", charts: true, evidence: true, render: png::render },
+    Format { name: "json", charts: false, evidence: false, render: json::render },
+    Format { name: "md", charts: false, evidence: false, render: page::markdown },
+    Format { name: "csv", charts: false, evidence: true, render: csv::render },
+    Format { name: "jsonl", charts: false, evidence: false, render: jsonl::render },
+    Format { name: "junit", charts: false, evidence: false, render: junit::render },
+    Format { name: "sarif", charts: false, evidence: false, render: sarif::render },
+    Format { name: "github", charts: false, evidence: false, render: github::render },
 ];
 
 impl<'a> Material<'a> {

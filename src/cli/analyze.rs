@@ -12,6 +12,7 @@ use super::output::{self, Folder, Stdout, complain};
 use super::run::{Given, How};
 use super::{Analyze, Color, Status, batch, digest, evidence, log, redaction, run};
 use crate::diagnosis::{Case, Finding, Severity, run_all};
+use crate::evidence::Evidence;
 use crate::ingest::{self, Wanted};
 use crate::language::{Language, Text, say, words};
 use crate::report::gate::{Gate, GateVerdict, Judged, Seen};
@@ -67,10 +68,13 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
         material.report.gate = Some(hold(&held, &material.report, options.gate.case.is_some()));
     }
     log::line("writing", &options.format.join(","));
-    for format in &formats {
-        (format.render)(&material, target.output())
-            .with_context(|| format!("cannot write the {} report", format.name))?;
-    }
+    let (with_evidence, of_report): (Vec<_>, Vec<_>) = formats.iter().partition(|format| format.evidence);
+    render(&with_evidence, &material, &mut target)?;
+    let Material { report, charts, zone, .. } = material;
+    std::mem::forget(case);
+    give_back(evidence);
+    let material = Material { evidence: &Evidence::default(), report, charts, zone };
+    render(&of_report, &material, &mut target)?;
     let on_stdout = target.is_stdout();
     let written = target.finish()?;
     if formats.iter().any(|format| format.name == "github") && !on_stdout && options.gate.case.is_none() {
@@ -86,10 +90,25 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     if status == Status::Fine && gate {
         status = Status::Gate;
     }
-    // The process ends here: giving a million records back to the system first would only take time.
+    // The process ends here: giving all back to the system first would only take time.
     std::mem::forget(material);
-    std::mem::forget(evidence);
     Ok(status)
+}
+
+/// Writes some formats' files.
+fn render(formats: &[&&Format], material: &Material<'_>, target: &mut Target) -> anyhow::Result<()> {
+    for format in formats {
+        (format.render)(material, target.output())
+            .with_context(|| format!("cannot write the {} report", format.name))?;
+    }
+    Ok(())
+}
+
+/// Gives a million records back to the system, which takes as long as to write a report, while that is written. Nobody
+/// waits for it: if the process ends first, the system takes what is left.
+fn give_back(evidence: Evidence) {
+    let giving = std::thread::Builder::new().spawn(move || drop(evidence));
+    drop(giving);
 }
 
 /// Holds a report to the gate, and tells what in the configuration concerns nothing.
