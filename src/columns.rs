@@ -21,7 +21,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 /// The version of the columns, which stands in the schema's metadata. Columns may be added within one.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 /// The key of the version in the metadata.
 pub const VERSION_KEY: &str = "lastack.columns";
 

@@ -1,4 +1,4 @@
-//! Capture files through decoders and trackers, on all cores: the only place with threads.
+//! Capture files through decoders and trackers, on all cores: the only place with threads that compute.
 //!
 //! A regular file is cut into blocks at fixed offsets, read with `pread` into buffers that are used again. Each
 //! block of a window guesses where its first record begins and decodes from there, all at once; then the guesses
@@ -38,7 +38,7 @@ pub use part::write as write_part;
 pub use rows::Plan;
 pub use text::Text;
 pub use walk::members;
-pub use workers::{FOR_ALL_THREADS, Workers};
+pub use workers::{FOR_ALL_THREADS, Workers, sort_by_number};
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ use rayon::prelude::*;
 
 use crate::capture::{self, Blind, Format, Recognised, Stop, Walked, pcap, snoop};
 use crate::connection::{Tracked, Tracker};
-use crate::input::Unread;
+use crate::input::{Gauge, Unread};
 use crate::segment::{Batch, Decoder, Echo, Filter, Frames, PairHasher, Reassembly, SHARDS, Segment, Tunnel, Wide};
 
 /// Octets of a block: small enough for a core's own cache.
@@ -95,8 +95,11 @@ pub struct Pipeline<'a> {
     /// Where segments go, where not to the trackers.
     #[cfg(feature = "columns")]
     out: Option<extract::Out>,
-    /// Told how many octets have been read, from time to time.
+    /// Told how many octets of all inputs have been read, from time to time.
     progress: &'a (dyn Fn(u64) + Sync),
+    /// Octets of the inputs that have been read whole, and what was told last.
+    behind: u64,
+    told: u64,
 }
 
 /// One block on its way: its octets, and what they gave.
@@ -158,6 +161,8 @@ impl<'a> Pipeline<'a> {
             #[cfg(feature = "columns")]
             out: None,
             progress,
+            behind: 0,
+            told: 0,
         })
     }
 
@@ -197,17 +202,36 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Reads a stream whose first octets are `head`.
+    /// Reads a stream whose first octets are `head`; `gauge` tells how far its file has been read.
     ///
     /// # Errors
     /// Where they are no capture's: head and stream are handed back for others to read.
-    pub fn stream(&mut self, head: Vec<u8>, reader: Unread, base: u64) -> Result<Capture, (Vec<u8>, Unread)> {
+    pub fn stream(
+        &mut self,
+        head: Vec<u8>,
+        reader: Unread,
+        gauge: &Gauge,
+        base: u64,
+    ) -> Result<Capture, (Vec<u8>, Unread)> {
         match capture::recognise(&head) {
-            Some(Recognised::Pcap(pcap)) => Ok(self.pieces(head, pcap::HEADER, reader, pcap, base)),
-            Some(Recognised::Snoop(snoop)) => Ok(self.pieces(head, snoop::HEADER, reader, snoop, base)),
-            Some(Recognised::Pcapng(pcapng)) => Ok(self.pieces(head, 0, reader, pcapng, base)),
+            Some(Recognised::Pcap(pcap)) => Ok(self.pieces((head, pcap::HEADER), reader, gauge, pcap, base)),
+            Some(Recognised::Snoop(snoop)) => Ok(self.pieces((head, snoop::HEADER), reader, gauge, snoop, base)),
+            Some(Recognised::Pcapng(pcapng)) => Ok(self.pieces((head, 0), reader, gauge, pcapng, base)),
             None => Err((head, reader)),
         }
+    }
+
+    /// Tells how many octets have been read of the input at work.
+    fn read_of_this(&mut self, octets: u64) {
+        // In the middle of a long archive others may be read that waited; nobody wants to see a bar shrink.
+        self.told = self.told.max(self.behind.saturating_add(octets));
+        (self.progress)(self.told);
+    }
+
+    /// An input of so many octets is done.
+    fn read_whole(&mut self, octets: u64) {
+        self.behind = self.behind.saturating_add(octets);
+        self.read_of_this(0);
     }
 
     /// The hash that chooses shards.

@@ -3,6 +3,7 @@
 //! Content decides what a file is, never its name. Folders are walked in order of their members' names, so that
 //! the same folder gives the same report everywhere.
 
+mod ahead;
 mod archive;
 mod budget;
 mod content;
@@ -14,11 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use archive::{Archive, Members};
+pub use budget::Gauge;
 pub use content::foreign;
 
 use self::budget::{Budget, Counted};
 use self::content::Content;
-use self::packing::{MOST_LAYERS, read_head, unpacked};
+use self::packing::{MOST_LAYERS, read_head, unpacked, unpacked_ahead};
 use crate::error::Error;
 
 /// One thing to read.
@@ -137,6 +139,8 @@ pub enum Opened {
         head: Vec<u8>,
         /// The others.
         reader: Unread,
+        /// How far the file or pipe has been read for them.
+        gauge: Gauge,
     },
     /// Several inputs in one.
     Archive(Archive),
@@ -160,7 +164,12 @@ impl Source {
             Origin::StandardInput => stream(Box::new(io::stdin()), Budget::endless()).map_err(failed("read")),
             Origin::Memory(bytes) => {
                 let budget = Budget::of(bytes.len() as u64);
-                stream(Box::new(io::Cursor::new(Arc::clone(bytes))), budget).map_err(failed("read"))
+                let opened = stream(Box::new(io::Cursor::new(Arc::clone(bytes))), budget).map_err(failed("read"))?;
+                Ok(match opened {
+                    // It was read when the archive around it was.
+                    Opened::Stream { head, reader, .. } => Opened::Stream { head, reader, gauge: Gauge::default() },
+                    opened => opened,
+                })
             }
             Origin::File(path) => {
                 let file = File::open(path).map_err(failed("open"))?;
@@ -176,6 +185,13 @@ impl Source {
             Origin::File(path) => Some(path),
             Origin::Memory(_) | Origin::StandardInput => None,
         }
+    }
+
+    /// Octets that are read for it of a file; 0 where nobody knows before they are read, or where they were read with
+    /// the archive that it lies in.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.path().and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())
     }
 
     /// Whether it can be opened as often as one likes, always with the same octets.
@@ -207,14 +223,24 @@ fn regular(mut file: File) -> io::Result<Opened> {
 
 /// Unpacks a stream as often as it is packed.
 fn stream(reader: Unread, budget: Arc<Budget>) -> io::Result<Opened> {
-    let mut reader: Unread = Box::new(Counted::new(reader, Arc::clone(&budget)));
+    let mut reader = reader;
     let mut layers = MOST_LAYERS;
     loop {
         let (head, failure) = read_head(&mut reader);
-        match content::of(&head) {
+        let (content, outermost) = (content::of(&head), layers == MOST_LAYERS);
+        // What is packed is counted where it is unpacked, and what is packed in that comes from memory.
+        if outermost && !matches!(content, Content::Packed(_)) {
+            budget.count(head.len());
+            reader = Box::new(Counted::new(reader, Arc::clone(&budget)));
+        }
+        match content {
             Content::Packed(packing) if layers > 0 => {
                 layers -= 1;
-                reader = Box::new(unpacked(packing, head, reader, failure, &budget)?);
+                reader = if outermost {
+                    Box::new(unpacked_ahead(packing, head, reader, failure, &budget)?)
+                } else {
+                    Box::new(unpacked(packing, head, reader, failure, &budget)?)
+                };
             }
             Content::Tar if layers > 0 => {
                 return Ok(Opened::Archive(Archive::tar(packing::rejoined(head, reader, failure), budget, layers)));
@@ -227,7 +253,9 @@ fn stream(reader: Unread, budget: Arc<Budget>) -> io::Result<Opened> {
             Content::Other => {
                 return match failure {
                     Some(error) if head.is_empty() => Err(error),
-                    failure => Ok(Opened::Stream { head, reader: packing::held(reader, failure) }),
+                    failure => {
+                        Ok(Opened::Stream { head, reader: packing::held(reader, failure), gauge: Gauge::of(&budget) })
+                    }
                 };
             }
         }

@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use assert_cmd::Command;
 use lastack::evidence::Evidence;
@@ -80,6 +81,46 @@ fn records_that_lie_across_the_pieces_of_a_stream_are_whole() {
                 assert!(stream == whole, "{} octets, {threads} threads", bytes.len());
             }
         }
+    }
+}
+
+/// A progress bar's length is the sizes of the files: what is told must go up to it, and no further.
+#[test]
+fn progress_is_told_in_octets_as_they_lie_in_files() {
+    let (mut records, link) = capture_file::records(&fs::read(analysis::fixture("tw_reuse_sa_ts1.pcap")).unwrap());
+    let mut noise = 1_u32;
+    for record in records.iter_mut().take(200) {
+        // Half of the trailer cannot be packed.
+        record.bytes.extend((0..25_000).map(|_| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.to_be_bytes()[0]
+        }));
+        record.bytes.resize(record.bytes.len() + 25_000, 0);
+    }
+    let long = capture_file::pcap(&records, Variant::Little, link);
+    let short = fs::read(analysis::fixture(CAPTURE)).unwrap();
+    let text = b"net.ipv4.tcp_tw_recycle = 1\nnet.ipv4.tcp_timestamps = 1\n";
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("a.pcap", short.clone()),
+        ("b.pcap", long.clone()),
+        ("c.pcap", long.clone()), // a copy, read once
+        ("d.txt", text.to_vec()),
+        ("e.tar.gz", gzip(&tar(&[("sysctl", text), ("f.pcap", &short), ("g.txt", b"nothing")]))),
+        ("h.pcap.zst", zstd(&long)),
+        ("i.pcap.gz", gzip(&long)),
+    ] {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    for name in ["", "b.pcap", "e.tar.gz", "h.pcap.zst", "i.pcap.gz"] {
+        let (sources, _) = input::expand(&[folder.path().join(name)]);
+        let size: u64 = sources.iter().map(input::Source::octets).sum();
+        let told = Mutex::new(Vec::new());
+        ingest::read(&sources, 2, &|octets| told.lock().unwrap().push(octets)).unwrap();
+        let told = told.into_inner().unwrap();
+        assert!(told.is_sorted() && told.last() == Some(&size), "{name}: {told:?} of {size}");
+        let between = told.iter().filter(|octets| (size / 10..size - size / 10).contains(*octets)).count();
+        assert!(between > 0 || name == "e.tar.gz", "{name}: {told:?} of {size}");
     }
 }
 

@@ -97,7 +97,7 @@ fn what_cannot_be_merged_is_refused_with_the_reason() {
     fs::write(&part, b"lastack-part/0\nx").unwrap();
     let told = refused(lastack().arg("merge").arg(&part).arg("-o").arg(folder.path().join("out")));
     assert!(told.contains("part of version 0") && told.contains("merges version"), "{told}");
-    fs::write(&part, b"lastack-part/1\nx").unwrap();
+    fs::write(&part, b"lastack-part/2\nx").unwrap();
     let told = refused(lastack().arg("merge").arg(&part).arg("-o").arg(folder.path().join("out")));
     assert!(told.contains("damaged part"), "{told}");
     // Rows that lack their facts come from an extraction that broke off.

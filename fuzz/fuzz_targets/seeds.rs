@@ -128,7 +128,7 @@ fn unpacked(path: &Path) -> Result<Vec<u8>> {
     let mut front = Vec::new();
     match source.open() {
         Ok(Opened::Plain { file, .. }) => file.take(LONGEST as u64).read_to_end(&mut front)?,
-        Ok(Opened::Stream { head, reader }) => head.chain(reader).take(LONGEST as u64).read_to_end(&mut front)?,
+        Ok(Opened::Stream { head, reader, .. }) => head.chain(reader).take(LONGEST as u64).read_to_end(&mut front)?,
         Ok(Opened::Archive(_)) | Err(_) => 0,
     };
     Ok(front)

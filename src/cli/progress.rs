@@ -9,15 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::batch::Case;
-use crate::input::{Origin, Source};
+use crate::input::Source;
 
 /// Tells how much of all files has been read.
 pub(super) struct Progress {
     shown: Shown,
     total: u64,
-    /// Octets of the inputs before this one, and what was last told of this one.
-    before: AtomicU64,
-    last: AtomicU64,
 }
 
 enum Shown {
@@ -36,7 +33,7 @@ const TELL_AFTER: u64 = 1024 * 1024;
 
 impl Progress {
     pub(super) fn new(sources: &[Source], quiet: bool, supervised: bool) -> Self {
-        let total: u64 = sources.iter().map(size).sum();
+        let total: u64 = sources.iter().map(Source::octets).sum();
         let shown = match (supervised, !quiet && total >= WORTH_IT) {
             (true, _) => Shown::Told(AtomicU64::new(0)),
             (false, false) => Shown::Nothing,
@@ -45,19 +42,11 @@ impl Progress {
             }
             (false, true) => Shown::Lines(AtomicU64::new(0)),
         };
-        Self { shown, total, before: AtomicU64::new(0), last: AtomicU64::new(0) }
+        Self { shown, total }
     }
 
-    /// Octets read of the input at work; a smaller number than before means the next input.
-    pub(super) fn at(&self, octets: u64) {
-        if matches!(self.shown, Shown::Nothing) {
-            return;
-        }
-        let last = self.last.swap(octets, Ordering::Relaxed);
-        if octets < last {
-            self.before.fetch_add(last, Ordering::Relaxed);
-        }
-        let read = self.before.load(Ordering::Relaxed).saturating_add(octets);
+    /// So many octets of all inputs have been read.
+    pub(super) fn at(&self, read: u64) {
         match &self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => bar.set_position(read),
@@ -157,12 +146,4 @@ fn bar(template: &str, total: u64) -> ProgressBar {
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", crate::report::visible(line));
-}
-
-fn size(source: &Source) -> u64 {
-    match &source.origin {
-        Origin::File(path) => path.metadata().map_or(0, |metadata| metadata.len()),
-        Origin::Memory(bytes) => bytes.len() as u64,
-        Origin::StandardInput => 0,
-    }
 }

@@ -217,7 +217,7 @@ impl Read {
                 Err(Error::Rows("Parquet is read from regular files only; standard input takes Arrow".to_owned()))
             }
             (Opened::Plain { file, .. }, Format::Arrow) => Self::arrow(Box::new(file)),
-            (Opened::Stream { head, reader }, Format::Arrow) => {
+            (Opened::Stream { head, reader, .. }, Format::Arrow) => {
                 Self::arrow(Box::new(std::io::Cursor::new(head).chain(reader)))
             }
         }

@@ -51,7 +51,7 @@ pub(super) fn groups_among<'a, T: Send>(
     }
     let mut by_group: Vec<_> = by_group.into_iter().collect();
     by_group.sort_unstable_by_key(|(number, _)| *number);
-    evidence.workers.each(&mut by_group, |(_, picked)| evidence.workers.sort_mixed(picked, |(frame, _)| *frame));
+    evidence.workers.each(&mut by_group, |(_, picked)| evidence.workers.sort_by_number(picked, |(frame, _)| *frame));
     let group = |(number, picked): (u32, Picked<'a, T>)| {
         let Ends { point, client, server } = evidence.groups.ends(number)?;
         Some(Group { point, client, server, picked: picked.into_iter().map(|(_, picked)| picked).collect() })

@@ -68,7 +68,7 @@ impl PortUsage {
         told: Option<(u16, u16)>,
         shown: impl Fn(&Self) -> bool,
     ) -> Option<Self> {
-        evidence.workers.sort_by_keys(&mut ordered, |hold| hold.from, |hold| (hold.port, hold.connection));
+        evidence.workers.sort_by_keys(&mut ordered, |hold| hold.from.0, |hold| (hold.port, hold.connection));
         let end = evidence.end_of(ends.point);
         let mut seen = vec![false; 1 << 16];
         let fresh: Vec<u16> =

@@ -5,6 +5,8 @@
 //! 2^32, but for jitter and drift. Offsets that are random for each connection (4.10.0, 6.18.44, 7.0) show as no
 //! line at all: then nothing can be told, and a timestamp that runs backwards proves no second host.
 
+use hashbrown::HashSet;
+
 use crate::segment::TsVal;
 use crate::time::{Span, Time};
 
@@ -153,12 +155,8 @@ fn line_at(hertz: u32, sample: &[Tick], origin: Time, length: Span) -> Option<Li
 
 /// Places of the first tick of each attempt: retransmissions lie on their attempt's line whatever its offset.
 fn first_of_attempts(ticks: &[Tick]) -> Vec<usize> {
-    let mut by_attempt: Vec<(u64, usize)> = ticks.iter().map(|tick| tick.attempt).zip(0..).collect();
-    by_attempt.sort_unstable();
-    by_attempt.dedup_by_key(|(attempt, _)| *attempt);
-    let mut places: Vec<usize> = by_attempt.into_iter().map(|(_, place)| place).collect();
-    places.sort_unstable();
-    places
+    let mut seen = HashSet::with_capacity(ticks.len());
+    ticks.iter().zip(0..).filter(|(tick, _)| seen.insert(tick.attempt)).map(|(_, place)| place).collect()
 }
 
 /// Attempts on no line yet, a few hundred of them: a rare clock's share grows as the others' lines are found.

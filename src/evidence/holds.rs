@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::Evidence;
 use super::groups::{Ends, Groups, Place};
 use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
-use crate::ingest::{FOR_ALL_THREADS, Workers};
+use crate::ingest::{FOR_ALL_THREADS, Workers, sort_by_number};
 use crate::time::{Span, Time};
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
@@ -344,12 +344,17 @@ impl Held {
 
     fn sort(&mut self) {
         let (begins, ends) = (&mut self.begins, &mut self.ends);
-        rayon::join(|| begins.sort_unstable(), || ends.sort_unstable());
+        rayon::join(|| sort(begins), || sort(ends));
     }
 }
 
 /// A capture point and an address.
 pub type Host = (u16, IpAddr);
+
+/// Very many are sorted where they lie: the memory of a million more would be the run's highest.
+fn sort(times: &mut [Time]) {
+    if times.len() < FOR_ALL_THREADS { sort_by_number(times, |time| time.0) } else { times.sort_unstable() }
+}
 
 /// The holds of some connections of one group and one shard.
 fn of_shard(evidence: &Evidence, places: &[Place], resets: &Resets, two_msl: Span) -> Vec<Hold> {

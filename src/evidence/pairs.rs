@@ -18,7 +18,7 @@ use hashbrown::{HashMap, HashSet};
 use super::Evidence;
 use super::clocks::{Clocks, Tick, tell_apart};
 use super::groups::{Ends, Place};
-use crate::connection::{Connection, Opened, Side, Syn, SynFate, Tracked, Who};
+use crate::connection::{Connection, Learnt, Opened, Side, Syn, SynFate, Tracked, Who};
 use crate::ingest::{FOR_ALL_THREADS, Workers};
 use crate::segment::{SeqNumber, TsVal};
 use crate::time::{Span, Time};
@@ -313,20 +313,26 @@ impl PairIndex {
         let mut attempt: Vec<SynSeen> = Vec::new();
         for (place, connection) in evidence.picked_with_previous(places) {
             let one = |syn: &Syn<'_>| SynSeen { copy: self.is_copy(syn), ..seen(place, syn) };
-            attempt.clear();
-            attempt.extend(connection.first_syn().as_ref().map(one));
-            part.syns.extend_from_slice(&attempt);
-            if connection.syn_count() > attempt.len() as u64
-                && let Some(again) = later.get(usize::from(place.0)).and_then(|later| later.get(&place.1))
-            {
-                attempt.extend(again.iter().map(one));
-                part.again.extend_from_slice(attempt.get(attempt.len() - again.len()..).unwrap_or(&[]));
-            }
+            let first = connection.first_syn().as_ref().map(one);
+            part.syns.extend(first);
+            let more = connection.syn_count() > u64::from(first.is_some());
+            let again = if more { later.get(usize::from(place.0)).and_then(|later| later.get(&place.1)) } else { None };
+            let syns = match again {
+                None => first.as_slice(),
+                Some(again) => {
+                    attempt.clear();
+                    attempt.extend(first.into_iter().chain(again.iter().map(one)));
+                    part.again.extend_from_slice(attempt.get(usize::from(first.is_some())..).unwrap_or(&[]));
+                    &attempt
+                }
+            };
             let [_, server_port] = connection.ports();
             if listed.ports.binary_search(&server_port).is_ok() {
-                part.attempts.extend(Attempt::of(&attempt));
+                part.attempts.extend(Attempt::of(syns));
             }
-            part.taught.extend(taught(place, connection));
+            for taught in taught(place, connection).into_iter().flatten() {
+                part.taught.push(taught);
+            }
         }
         part
     }
@@ -376,7 +382,7 @@ impl Part {
     fn sorted(mut self, workers: &Workers) -> Self {
         self.syns.append(&mut self.again);
         workers.sort_by_keys(&mut self.syns, |syn| syn.frame, |_| ());
-        workers.sort_by_keys(&mut self.taught, |taught| taught.at, |taught| (taught.frame, taught.with_fin));
+        workers.sort_by_keys(&mut self.taught, |taught| taught.at.0, |taught| (taught.frame, taught.with_fin));
         if !self.attempts.is_sorted_by_key(|attempt| attempt.server_port) {
             self.attempts.sort_by_key(|attempt| attempt.server_port);
         }
@@ -450,15 +456,15 @@ fn seen(place: Place, syn: &Syn<'_>) -> SynSeen {
 }
 
 /// Only an active close by the server teaches it; a RST, or a close by the client first, does not.
-fn taught(place: Place, connection: Connection<'_>) -> impl Iterator<Item = Taught> {
+fn taught(place: Place, connection: Connection<'_>) -> [Option<Taught>; 2] {
     let by_server = matches!(connection.active_closer(), Who::Server | Who::Both);
-    let learnt = if by_server { connection.learnt() } else { [None; 2] };
-    let learnt = learnt.into_iter().zip([false, true]);
-    learnt.filter_map(move |(learnt, with_fin)| {
+    let [with_ack, with_fin] = if by_server { connection.learnt() } else { [None; 2] };
+    let lesson = |learnt: Option<Learnt>, with_fin: bool| {
         let learnt = learnt.filter(|learnt| learnt.side == Side::Server)?;
         let frame = connection.first().0;
         Some(Taught { at: learnt.at, tsval: learnt.tsval, connection: place, frame, with_fin })
-    })
+    };
+    [lesson(with_ack, false), lesson(with_fin, true)]
 }
 
 #[cfg(test)]

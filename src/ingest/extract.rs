@@ -16,7 +16,7 @@ use super::{Capture, HEAD, NoThreads, Pipeline, Slot, file};
 use crate::capture::{self, Format};
 use crate::columns::{self, Kind, Place, Table, Writer};
 use crate::error::Error;
-use crate::input::{EXPECTED, Opened, Source};
+use crate::input::{EXPECTED, Gauge, Opened, Source, Unread};
 use crate::segment::{Filter, Frames, PairHasher};
 use crate::time::Time;
 
@@ -102,16 +102,17 @@ impl<'a> Extract<'a> {
                 return Err(Error::Rows { input: name.to_owned(), why: why.to_owned() });
             }
             Opened::Archive(archive) => {
+                let gauge = archive.gauge();
                 let mut unpacking = Unpacking::begin(archive, name).map_err(failed)?;
                 let mut found = false;
                 while let Some(next) = unpacking.next() {
                     if let Next::Member(member, head, rest) = next {
-                        found |= self.stream(&member, head, Box::new(rest)).map_err(failed)?;
+                        found |= self.stream(&member, head, Box::new(rest), &gauge).map_err(failed)?;
                     }
                 }
                 found
             }
-            Opened::Stream { head, reader } => self.stream(name, head, reader).map_err(failed)?,
+            Opened::Stream { head, reader, gauge } => self.stream(name, head, reader, &gauge).map_err(failed)?,
             Opened::Plain { file, bytes } => {
                 let octets = file::head(&file, FRONT).map_err(failed)?;
                 self.begin_capture(name, &octets);
@@ -127,7 +128,7 @@ impl<'a> Extract<'a> {
     }
 
     /// Whether a stream is a capture; if so, its rows are written.
-    fn stream(&mut self, name: &str, mut head: Vec<u8>, mut reader: crate::input::Unread) -> std::io::Result<bool> {
+    fn stream(&mut self, name: &str, mut head: Vec<u8>, mut reader: Unread, gauge: &Gauge) -> std::io::Result<bool> {
         if capture::recognise(&head).is_none() {
             return Ok(false);
         }
@@ -136,7 +137,7 @@ impl<'a> Extract<'a> {
         self.begin_capture(name, &head);
         let behind = head.split_off(head.len().min(HEAD));
         let reader = Box::new(std::io::Cursor::new(behind).chain(reader));
-        let capture = self.pipeline.stream(head, reader, 0).ok();
+        let capture = self.pipeline.stream(head, reader, gauge, 0).ok();
         Ok(capture.map(|capture| self.end_capture(name, &capture)).is_some())
     }
 

@@ -74,12 +74,11 @@ impl<F: Format> Block<'_, F> {
         extend(self.file, &mut slot.buffer, self.offset, 0, length.saturating_add(BEYOND))
     }
 
-    /// Reads the block, and decodes it from where `start` says.
+    /// Reads the block, and decodes it from where `start` says; where it cannot be read, what came before the error.
     fn read_from(&self, slot: &mut Slot, start: impl Fn(&Slot) -> u64) -> (F, io::Result<()>) {
-        match self.read(slot) {
-            Ok(()) => self.decode(slot, start(slot)),
-            Err(error) => (self.format.clone(), Err(error)),
-        }
+        let read = self.read(slot);
+        let (after, decoded) = self.decode(slot, start(slot));
+        (after, read.and(decoded))
     }
 
     /// Where the first record of the block seems to begin.
@@ -165,7 +164,7 @@ impl Pipeline<'_> {
                 let filled = reading.window(&mut slots, &self.hasher);
                 self.slots = slots;
                 self.track(filled, base, &mut frames, false);
-                (self.progress)(reading.next.min(size));
+                self.read_of_this(reading.next.min(size));
             }
         });
         if let (Some(error), 0) = (&reading.failed, frames.packets) {
@@ -272,14 +271,12 @@ impl<F: Format> Progress<'_, F> {
             })
             .collect();
         for (k, ((block, slot), (after, result))) in blocks.iter().zip(slots.iter_mut()).zip(results).enumerate() {
-            let wrong_start = slot.start != self.expected;
-            let (after, result) = match result {
-                Ok(()) if wrong_start || block.format != self.format => {
-                    self.misses += 1;
-                    let block = Block { format: self.format.clone(), ..*block };
-                    self.buffers.lend(slot, |slot| block.read_from(slot, |_| self.expected))
-                }
-                result => (after, result),
+            let (after, result) = if slot.start != self.expected || block.format != self.format {
+                self.misses += 1;
+                let block = Block { format: self.format.clone(), ..*block };
+                self.buffers.lend(slot, |slot| block.read_from(slot, |_| self.expected))
+            } else {
+                (after, result)
             };
             if self.take(slot, after, result) {
                 return k + 1;
@@ -323,5 +320,33 @@ impl<F: Format> Progress<'_, F> {
         self.stop.clone_from(&slot.stop);
         self.failed = result.err();
         self.is_over()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::pcap::{HEADER, Pcap};
+    use crate::capture::{Recognised, recognise};
+
+    /// A slot is used again and again: nothing of the block before may be taken for that of one that cannot be read.
+    #[test]
+    fn a_block_that_cannot_be_read_gives_nothing() {
+        let path = "fixtures/captures/a_recycle_on_snat.pcap";
+        let file = File::open(path).unwrap();
+        let Some(Recognised::Pcap(format)) = recognise(&head(&file, HEADER).unwrap()) else { panic!("{path}") };
+        let (hasher, mut slot) = (PairHasher::default(), Slot::default());
+        let block = |file, start| Block::<Pcap> { file, hasher: &hasher, offset: start, limit: BLOCK as u64, format };
+        let start = HEADER as u64;
+        let (_, result) = block(&file, 0).read_from(&mut slot, |_| start);
+        result.unwrap();
+        let end = slot.end;
+        assert!(slot.batch.frames.packets > 0 && end > start);
+        let folder = tempfile::tempdir().unwrap();
+        let unreadable = File::create(folder.path().join("x")).unwrap();
+        let (_, result) = block(&unreadable, end).read_from(&mut slot, |_| end);
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(9), "a file opened for writing is not read");
+        assert_eq!((slot.batch.frames.packets, slot.start, slot.end), (0, end, end));
+        assert!(slot.batch.shards.iter().all(|shard| shard.segments.is_empty()));
     }
 }

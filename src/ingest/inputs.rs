@@ -23,7 +23,7 @@ use crate::capture;
 #[cfg(feature = "columns")]
 use crate::columns;
 use crate::error::Error;
-use crate::input::{Archive, EXPECTED, Opened, Origin, Source, Unread, foreign};
+use crate::input::{Archive, EXPECTED, Gauge, Opened, Origin, Source, Unread, foreign};
 use crate::segment::{Filter, PairHasher};
 
 /// One input and what it came to.
@@ -75,8 +75,9 @@ pub struct Reading {
     pub plan: super::rows::Plan,
 }
 
-/// Reads all sources with `threads` threads (0: one a core); `progress` is told the octets read of each. Files of a
-/// rotated set are read as one capture point.
+/// Reads all sources with `threads` threads (0: one a core); `progress` is told how many octets of them have been read,
+/// counted as they lie in files: of what is packed, before it is unpacked. Files of a rotated set are read as one
+/// capture point.
 ///
 /// # Errors
 /// If the operating system refuses the threads. What cannot be read is told in [`Reading::errors`].
@@ -144,7 +145,7 @@ enum Octets {
     /// Opened when they are read.
     Lasting(Source),
     /// Read once.
-    Once { head: Vec<u8>, reader: Unread },
+    Once { head: Vec<u8>, reader: Unread, gauge: Gauge },
     /// Rows that stand for them.
     #[cfg(feature = "columns")]
     Rows(super::rows::Rows),
@@ -218,13 +219,20 @@ impl<'a> Reader<'a> {
 
     /// Looks at a source: text is read, captures wait, archives are walked through.
     fn source(&mut self, source: &Source) {
+        let waiting = self.waiting.len();
         let result = match source.open() {
-            Ok(Opened::Archive(archive)) => return self.archive(source, archive),
+            Ok(Opened::Archive(archive)) => {
+                self.archive(source, archive);
+                return self.pipeline.read_whole(source.octets());
+            }
             Ok(opened) => self.look(source, opened),
             Err(error) => Err(error),
         };
         if let Err(error) = result {
             self.unreadable(source, error);
+        }
+        if self.waiting.len() == waiting {
+            self.pipeline.read_whole(source.octets());
         }
     }
 
@@ -236,7 +244,7 @@ impl<'a> Reader<'a> {
                 file.rewind().map_err(failed)?;
                 (head, Opened::Plain { file, bytes })
             }
-            Opened::Stream { head, reader } => (head.clone(), Opened::Stream { head, reader }),
+            Opened::Stream { head, reader, gauge } => (head.clone(), Opened::Stream { head, reader, gauge }),
             archive @ Opened::Archive(_) => (Vec::new(), archive),
         };
         #[cfg(feature = "columns")]
@@ -254,7 +262,7 @@ impl<'a> Reader<'a> {
                 return Err(Error::Rows { input: source.name.clone(), why });
             }
             let octets = match opened {
-                Opened::Stream { head, reader } if !source.is_lasting() => Octets::Once { head, reader },
+                Opened::Stream { head, reader, gauge } if !source.is_lasting() => Octets::Once { head, reader, gauge },
                 _ => Octets::Lasting(source.clone()),
             };
             let input = self.add(&source.name, Kind::Other, 0);
@@ -266,7 +274,7 @@ impl<'a> Reader<'a> {
             Opened::Plain { mut file, bytes } => {
                 (text::read(number, &source.name, &mut file, &self.pipeline.pool).map_err(failed)?.0, bytes)
             }
-            Opened::Stream { head, reader } => {
+            Opened::Stream { head, reader, .. } => {
                 text::read(number, &source.name, &mut head.as_slice().chain(reader), &self.pipeline.pool)
                     .map_err(failed)?
             }
@@ -285,6 +293,7 @@ impl<'a> Reader<'a> {
     /// Walks through an archive. Captures are held in memory while there is room, so that they can be put in order.
     fn archive(&mut self, source: &Source, archive: Archive) {
         let failed = |error| Error::io(source.name.clone(), "unpack", error);
+        let gauge = archive.gauge();
         let mut unpacking = match Unpacking::begin(archive, &source.name) {
             Ok(unpacking) => unpacking,
             Err(error) => return self.unreadable(source, failed(error)),
@@ -292,7 +301,10 @@ impl<'a> Reader<'a> {
         let first = self.inputs.len();
         while let Some(next) = unpacking.next() {
             match next {
-                Next::Member(name, head, rest) => self.member(name, head, Box::new(rest)),
+                Next::Member(name, head, rest) => {
+                    self.pipeline.read_of_this(gauge.octets());
+                    self.member(name, head, Box::new(rest), &gauge);
+                }
                 Next::Broken(name, why) => {
                     let name = if name.is_empty() { source.name.clone() } else { name };
                     let input = self.add(&name, Kind::Other, 0);
@@ -314,10 +326,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn member(&mut self, name: String, head: Vec<u8>, mut rest: Unread) {
+    fn member(&mut self, name: String, head: Vec<u8>, mut rest: Unread, gauge: &Gauge) {
         let mut source = Source { name, origin: Origin::StandardInput, named: false };
         if capture::recognise(&head).is_none() {
-            if let Err(error) = self.look(&source, Opened::Stream { head, reader: rest }) {
+            if let Err(error) = self.look(&source, Opened::Stream { head, reader: rest, gauge: gauge.clone() }) {
                 self.unreadable(&source, error);
             }
             return;
@@ -342,7 +354,8 @@ impl<'a> Reader<'a> {
         let front = if self.joined { front() } else { None };
         let behind = bytes.split_off(bytes.len().min(HEAD));
         let reader: Unread = Box::new(Cursor::new(behind).chain(rest));
-        let waiting = Waiting { input, octets: Octets::Once { head: bytes, reader }, named: false, front };
+        let waiting =
+            Waiting { input, octets: Octets::Once { head: bytes, reader, gauge: gauge.clone() }, named: false, front };
         let goes_on = waiting.front.as_ref().is_some_and(|front| self.fit(front).is_some());
         self.take(waiting, goes_on);
     }
@@ -390,8 +403,12 @@ impl<'a> Reader<'a> {
         let base = self.open.as_ref().map_or(0, |open| open.frames);
         let name = self.inputs.get(input).map(|input| input.name.clone()).unwrap_or_default();
         let result = match octets {
-            Octets::Lasting(source) => source.open().and_then(|opened| self.capture(&name, opened, base)),
-            Octets::Once { head, reader } => self.capture(&name, Opened::Stream { head, reader }, base),
+            Octets::Lasting(source) => {
+                let result = source.open().and_then(|opened| self.capture(&name, opened, base));
+                self.pipeline.read_whole(source.octets());
+                result
+            }
+            Octets::Once { head, reader, gauge } => self.capture(&name, Opened::Stream { head, reader, gauge }, base),
             #[cfg(feature = "columns")]
             Octets::Rows(rows) => {
                 let number = u32::try_from(input).unwrap_or(u32::MAX);
@@ -422,7 +439,7 @@ impl<'a> Reader<'a> {
             Opened::Plain { file, bytes } => {
                 self.pipeline.file(&file, bytes, base).map_err(|error| Error::io(name, "read", error))
             }
-            Opened::Stream { head, reader } => Ok(self.pipeline.stream(head, reader, base).ok()),
+            Opened::Stream { head, reader, gauge } => Ok(self.pipeline.stream(head, reader, &gauge, base).ok()),
             Opened::Archive(_) => Ok(None),
         }
     }
@@ -434,7 +451,7 @@ impl<'a> Reader<'a> {
             let name = self.inputs.get(waiting.input).map_or("", |input| input.name.as_str());
             waiting.front = match &mut waiting.octets {
                 Octets::Lasting(source) => front_octets(source).and_then(|bytes| Front::of(name, &bytes, hasher)),
-                Octets::Once { head, reader } => {
+                Octets::Once { head, reader, .. } => {
                     let more = FRONT.saturating_sub(head.len()) as u64;
                     // A stream that breaks off here does so again when it is read.
                     let failure = reader.by_ref().take(more).read_to_end(head).err();
@@ -459,6 +476,9 @@ impl<'a> Reader<'a> {
                     let of = self.inputs.get(original).map(|input| input.name.clone()).unwrap_or_default();
                     let what = if all { "a copy of" } else { "a copy of the first part of" };
                     self.note(copy.input, format!("{what} {of}, packet by packet: read once"));
+                    if let Octets::Lasting(source) = copy.octets {
+                        self.pipeline.read_whole(source.octets());
+                    }
                 }
                 None => place += 1,
             }
@@ -528,7 +548,7 @@ impl<'a> Reader<'a> {
 fn front_octets(source: &Source) -> Option<Vec<u8>> {
     match source.open().ok()? {
         Opened::Plain { file, .. } => file::head(&file, FRONT).ok(),
-        Opened::Stream { mut head, reader } => {
+        Opened::Stream { mut head, reader, .. } => {
             let more = FRONT.saturating_sub(head.len()) as u64;
             // What breaks off there is told when it is read.
             let _ = reader.take(more).read_to_end(&mut head);

@@ -47,7 +47,7 @@ fn octets(source: &Source) -> Option<Box<dyn BufRead>> {
             file.rewind().ok()?;
             Some(Box::new(BufReader::with_capacity(BLOCK, file)))
         }
-        Opened::Stream { head, reader } => {
+        Opened::Stream { head, reader, .. } => {
             Some(Box::new(BufReader::with_capacity(BLOCK, io::Cursor::new(head).chain(reader))))
         }
         Opened::Archive(_) => None,

@@ -14,7 +14,7 @@ use crate::segment::{Echo, Frames};
 /// What every part begins with, the version behind it.
 pub(super) const MAGIC: &[u8] = b"lastack-part/";
 /// The version of the encoding. Any change of what trackers keep is a new one.
-const VERSION: &str = "1"; // one digit
+const VERSION: &str = "2"; // one digit
 /// Octets of a part, unpacked, beyond which none is read.
 const MOST: u64 = 1 << 36;
 

@@ -6,16 +6,20 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::prelude::*;
 
 use super::{Capture, Pipeline, Slot, ended_early};
 use crate::capture::{Blind, Format, Stop, Walked};
+use crate::input::{Gauge, Unread};
 use crate::segment::Frames;
 
 /// Octets of a piece: twice those of a block, so that half as many threads are woken.
 const PIECE: usize = 2 * super::BLOCK;
+/// Pieces in one window, however many threads there are: about two and a half times as many are in memory.
+const MOST_PIECES: usize = 24;
 /// Room in front of a piece, for what is left of the record that the piece before ended in.
 const ROOM: usize = 64 * 1024;
 
@@ -45,58 +49,64 @@ impl Pipeline<'_> {
     /// Decodes a stream that begins with `head`, its first record at `start`.
     pub(super) fn pieces<F: Format>(
         &mut self,
-        head: Vec<u8>,
-        start: usize,
-        reader: Box<dyn Read + Send>,
+        (head, start): (Vec<u8>, usize),
+        reader: Unread,
+        gauge: &Gauge,
         format: F,
         base: u64,
     ) -> Capture {
-        let (send, receive) = bounded::<Piece>(self.slots.len());
-        let (give_back, spare) = bounded::<Vec<u8>>(self.slots.len() * 2);
+        let most = self.slots.len().min(MOST_PIECES);
+        let (send, receive) = bounded::<Piece>(most);
+        let (give_back, spare) = bounded::<Vec<u8>>(most * 2);
         let mut frames = Frames::default();
         let mut course = Course::begin(format, &head, start);
+        let over = &AtomicBool::new(false);
         let read = std::thread::scope(|scope| {
-            let reading = scope.spawn(move || read(reader, &send, &spare));
+            // Its ends of the channels are the thread's own: whoever waits for it hears when it is gone.
+            let read = move || read(reader, &send, &spare, over);
+            let reading = std::thread::Builder::new().name("stream".to_owned()).spawn_scoped(scope, read)?;
             // The loop runs on a thread of the pool, as that over the blocks of a file does.
             let pool = Arc::clone(&self.pool);
             pool.install(|| {
-                while let Some(filled) = self.take_pieces(&receive, &give_back, &mut course) {
-                    self.track(filled, base, &mut frames, self.is_ahead(filled));
-                    (self.progress)(course.offset());
+                while let Some(pieces) = next_pieces(&receive, &course, most) {
+                    // The reader could not fill a window: it is what takes longest, and others would take its core.
+                    let alone = pieces.len() < most;
+                    let filled = self.decode_pieces(pieces, &give_back, &mut course, alone);
+                    self.track(filled, base, &mut frames, alone);
+                    self.read_of_this(gauge.octets());
                     if self.is_full() {
                         break;
                     }
                 }
             });
             // Where nobody listens any more, the reader ends.
+            over.store(true, Ordering::Relaxed);
             drop(receive);
-            reading.join()
-        });
-        if read.is_err() {
             // A panic of the reader's thread would be a defect; it is reported as a stream that broke off.
-            course.failed = Some(io::Error::other("the reader broke off"));
+            reading.join().map_err(|_| io::Error::other("the reader broke off"))
+        });
+        if let Err(error) = read {
+            course.failed = Some(error);
         }
         let truncated = match (&course.failed, &course.stop) {
-            (Some(error), _) => {
+            (Some(error), None | Some(Stop::Short { .. })) => {
                 Some(format!("reading failed at byte {}, after packet {}: {error}", course.bytes, frames.packets))
             }
-            (None, Some(stop)) => Some(ended_early(stop, course.offset(), course.bytes, frames.packets)),
+            // What lies behind damage would not have been looked at, had it been read.
+            (_, Some(stop)) => Some(ended_early(stop, course.offset(), course.bytes, frames.packets)),
             (None, None) => None,
         };
         Capture { format: F::NAME, point: self.point, base, frames, truncated, bytes: course.bytes }
     }
 
-    /// Decodes the pieces that wait, at least one; `None` at the end of the stream.
-    fn take_pieces<F: Format>(
+    /// Decodes pieces that follow one another, `alone` on the thread that calls; gives how many slots they filled.
+    fn decode_pieces<F: Format>(
         &mut self,
-        receive: &Receiver<Piece>,
+        pieces: Vec<Piece>,
         give_back: &Sender<Vec<u8>>,
         course: &mut Course<F>,
-    ) -> Option<usize> {
-        let first = if course.over { None } else { receive.recv().ok() }?;
-        let waiting = receive.try_iter().take(self.slots.len().saturating_sub(1));
-        let pieces: Vec<Piece> = std::iter::once(first).chain(waiting).collect();
-        let alone = self.is_ahead(pieces.len());
+        alone: bool,
+    ) -> usize {
         let (slots, hasher) = (&mut self.slots, &self.hasher);
         let mut jobs = Vec::new();
         let mut free = slots.iter_mut();
@@ -129,13 +139,14 @@ impl Pipeline<'_> {
             };
             self.pool.install(|| slots.par_iter_mut().zip(jobs).for_each(decode));
         }
-        Some(filled)
+        filled
     }
+}
 
-    /// Whether the reader could not fill all slots: it is what takes longest, and other threads would only take its core.
-    const fn is_ahead(&self, filled: usize) -> bool {
-        filled < self.slots.len()
-    }
+/// The pieces that wait, at least one and at most so many; `None` at the end of the stream.
+fn next_pieces<F>(receive: &Receiver<Piece>, course: &Course<F>, most: usize) -> Option<Vec<Piece>> {
+    let first = if course.over { None } else { receive.recv().ok() }?;
+    Some(std::iter::once(first).chain(receive.try_iter().take(most.saturating_sub(1))).collect())
 }
 
 /// How far a stream has been walked.
@@ -211,13 +222,15 @@ impl<F: Format> Course<F> {
     }
 }
 
-/// Reads pieces until the stream ends or nobody wants more.
-fn read(mut reader: Box<dyn Read + Send>, send: &Sender<Piece>, spare: &Receiver<Vec<u8>>) {
+/// Reads pieces until the stream ends or nobody wants more, which `over` tells between two reads.
+fn read(mut reader: Unread, send: &Sender<Piece>, spare: &Receiver<Vec<u8>>, over: &AtomicBool) {
     loop {
-        let mut bytes = spare.try_recv().unwrap_or_default();
+        // A buffer that grew for a long record is not kept for a short one.
+        let fits = |spare: &Vec<u8>| spare.capacity() <= 2 * (ROOM + PIECE);
+        let mut bytes = spare.try_recv().ok().filter(fits).unwrap_or_default();
         // Buffers that come back are written over, which costs less than to clear them.
         bytes.resize(ROOM + PIECE, 0);
-        let (filled, failed) = fill(&mut reader, bytes.get_mut(ROOM..).unwrap_or(&mut []));
+        let (filled, failed) = fill(&mut reader, bytes.get_mut(ROOM..).unwrap_or(&mut []), over);
         bytes.truncate(ROOM + filled);
         let last = failed.is_some() || filled < PIECE;
         if send.send(Piece { bytes, last, failed }).is_err() || last {
@@ -226,10 +239,10 @@ fn read(mut reader: Box<dyn Read + Send>, send: &Sender<Piece>, spare: &Receiver
     }
 }
 
-/// Fills `room` as far as the stream goes; how far that was, and why no further where it failed.
-fn fill(reader: &mut dyn Read, room: &mut [u8]) -> (usize, Option<io::Error>) {
+/// Fills `room` as far as the stream goes, or until it is `over`; how far that was, and why no further where it failed.
+fn fill(reader: &mut dyn Read, room: &mut [u8], over: &AtomicBool) -> (usize, Option<io::Error>) {
     let mut filled = 0;
-    while let Some(free) = room.get_mut(filled..).filter(|free| !free.is_empty()) {
+    while let Some(free) = room.get_mut(filled..).filter(|free| !free.is_empty() && !over.load(Ordering::Relaxed)) {
         match reader.read(free) {
             Ok(0) => break,
             Ok(read) => filled += read,
@@ -238,4 +251,53 @@ fn fill(reader: &mut dyn Read, room: &mut [u8]) -> (usize, Option<io::Error>) {
         }
     }
     (filled, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::pcap::HEADER;
+    use crate::capture::{Recognised, recognise};
+
+    /// The records of a capture again and again, in pieces of so many octets.
+    fn pieces(records: &[u8], times: usize, size: usize) -> Vec<Piece> {
+        let bytes = records.repeat(times);
+        let last = bytes.len().div_ceil(size) - 1;
+        let piece = |(place, octets): (usize, &[u8])| Piece {
+            bytes: [&[0; ROOM], octets].concat(),
+            last: place == last,
+            failed: None,
+        };
+        bytes.chunks(size).enumerate().map(piece).collect()
+    }
+
+    /// Whether pieces come one by one or pile up is a matter of time: it must show in nothing.
+    #[test]
+    fn pieces_give_the_same_alone_and_by_all_threads() {
+        let capture = std::fs::read("fixtures/captures/a_recycle_on_snat.pcap").unwrap();
+        let (head, records) = capture.split_at(HEADER);
+        let Some(Recognised::Pcap(format)) = recognise(head) else { panic!("no pcap") };
+        let mut pipeline = Pipeline::new(2, &|_| {}).unwrap();
+        let (give_back, _spare) = bounded(1);
+        for size in [records.len() / 3, 40_000, 7777] {
+            let mut decoded = |alone| {
+                let (mut segments, mut frames) = (Vec::new(), Frames::default());
+                let mut course = Course::begin(format, head, HEADER);
+                let mut rest = pieces(records, 2, size).into_iter();
+                while !course.over {
+                    let window = rest.by_ref().take(5).collect();
+                    let filled = pipeline.decode_pieces(window, &give_back, &mut course, alone);
+                    for slot in pipeline.slots.iter().take(filled) {
+                        let found = slot.batch.shards.iter().flat_map(|shard| &shard.segments);
+                        segments.extend(found.map(|segment| format!("{segment:?}")));
+                        frames.append(&slot.batch.frames);
+                    }
+                }
+                (segments, frames, course.bytes)
+            };
+            let alone = decoded(true);
+            assert!(alone.1.packets > 1000, "{}", alone.1.packets);
+            assert!(alone == decoded(false), "pieces of {size} octets");
+        }
+    }
 }

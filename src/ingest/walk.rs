@@ -24,7 +24,7 @@ pub(super) fn open(source: &Source, name: &str) -> Option<(Vec<u8>, Unread)> {
             file.by_ref().take(HEAD).read_to_end(&mut head).ok()?;
             Some((head, Box::new(file)))
         }
-        Opened::Stream { head, reader } => Some((head, reader)),
+        Opened::Stream { head, reader, .. } => Some((head, reader)),
         Opened::Archive(archive) => {
             let mut unpacking = Unpacking::begin(archive, &source.name).ok()?;
             while let Some(next) = unpacking.next() {

@@ -29,6 +29,21 @@ impl Workers {
         }
     }
 
+    /// Does one on the run's threads, and the other meanwhile on the thread that calls, which may hold what no other can.
+    pub fn beside<A: Default + Send, B>(&self, one: impl FnOnce() -> A + Send, own: impl FnOnce() -> B) -> (A, B) {
+        match &self.0 {
+            Some(pool) if pool.current_num_threads() > 1 => {
+                let mut done = A::default();
+                let own = pool.in_place_scope(|scope| {
+                    scope.spawn(|_| done = one());
+                    own()
+                });
+                (done, own)
+            }
+            _ => (one(), own()),
+        }
+    }
+
     /// Sorts by a key that no two items share, or whose sharers are alike.
     pub fn sort_by_key<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
         match &self.0 {
@@ -37,8 +52,8 @@ impl Workers {
         }
     }
 
-    /// Sorts by a key, and what shares it by the `rest`: few items by one thread, many by all, which takes no memory.
-    pub fn sort_by_keys<I: Copy + Send, K: Ord + Copy, R: Ord>(
+    /// Sorts by a number, and what shares it by the `rest`: few items by one thread, many by all, which takes no memory.
+    pub fn sort_by_keys<I: Copy + Send, K: Ord + radsort::Key, R: Ord>(
         &self,
         items: &mut Vec<I>,
         key: impl Fn(&I) -> K + Sync,
@@ -47,21 +62,22 @@ impl Workers {
         if items.len() >= FOR_ALL_THREADS {
             return self.sort_by_key(items, |item| (key(item), rest(item)));
         }
-        // Keys are sorted, and each item is moved once, when its place is known. Items that are in order piece by
-        // piece, as those of several shards are, are joined by this sort.
+        // Keys are sorted, and each item is moved once, when its place is known.
         let mut order: Vec<(K, u32)> = items.iter().map(&key).zip(0..).collect();
-        order.sort_by_key(|(key, _)| *key);
+        sort_by_number(&mut order, |(key, _)| *key);
         let mut sorted = Vec::with_capacity(items.len());
         sorted.extend(order.iter().filter_map(|(_, place)| items.get(*place as usize).copied()));
-        for same in sorted.chunk_by_mut(|one, next| key(one) == key(next)).filter(|same| same.len() > 1) {
-            same.sort_by_key(&rest);
+        if order.windows(2).any(|pair| matches!(pair, [(one, _), (next, _)] if one == next)) {
+            for same in sorted.chunk_by_mut(|one, next| key(one) == key(next)).filter(|same| same.len() > 1) {
+                same.sort_by_key(&rest);
+            }
         }
         *items = sorted;
     }
 
-    /// The same for items in no order at all.
-    pub fn sort_mixed<I: Send, K: Ord>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
-        if items.len() < FOR_ALL_THREADS { items.sort_unstable_by_key(key) } else { self.sort_by_key(items, key) }
+    /// Sorts by a number that no two items share: few items by one thread, many by all, which takes no memory.
+    pub fn sort_by_number<I: Send, K: Ord + radsort::Key>(&self, items: &mut [I], key: impl Fn(&I) -> K + Sync) {
+        if items.len() < FOR_ALL_THREADS { sort_by_number(items, key) } else { self.sort_by_key(items, key) }
     }
 
     /// Applies `work` to every item, side by side, changing it.
@@ -73,6 +89,18 @@ impl Workers {
             }),
             None => items.iter_mut().for_each(work),
         }
+    }
+}
+
+/// Sorts by a number; what shares one stays in its order. Digit by digit, which does half as much as comparing does, and
+/// takes as much memory again as the items.
+pub fn sort_by_number<I, K: Ord + radsort::Key>(items: &mut [I], key: impl Fn(&I) -> K) {
+    /// Fewer are sorted before the digits of one are counted.
+    const FEW: usize = 256;
+    if items.len() < FEW {
+        items.sort_by_key(key);
+    } else if !items.is_sorted_by_key(&key) {
+        radsort::sort_by_key(items, key);
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Cursor, Read, Seek};
 use std::sync::Arc;
 
 use super::Unread;
-use super::budget::{Budget, Counted, Limited};
+use super::budget::{Budget, Counted, Gauge, Limited};
 use super::content::{self, Content};
 use super::packing::{Held, TOO_DEEP, read_head, unpacked};
 
@@ -61,6 +61,12 @@ impl Archive {
 
     pub(super) fn zip(file: Box<impl Read + Seek + Send + 'static>, budget: Arc<Budget>, layers: usize) -> Self {
         Self { octets: Octets::Zip(file), budget, layers }
+    }
+
+    /// How far the file or stream has been read for it.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        Gauge::of(&self.budget)
     }
 
     /// Shows every member, those of archives inside it too; `name` is the archive's own.

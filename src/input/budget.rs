@@ -1,6 +1,6 @@
 //! How much may be unpacked from how little: what keeps a few kilobytes from becoming terabytes.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +29,11 @@ impl Budget {
         Self::of(u64::MAX)
     }
 
+    /// Counts octets that were read.
+    pub(super) fn count(&self, length: usize) {
+        self.read.fetch_add(length as u64, Ordering::Relaxed);
+    }
+
     /// Takes `length` octets that were unpacked.
     fn take(&self, length: usize) -> io::Result<()> {
         let made = self.made.fetch_add(length as u64, Ordering::Relaxed).saturating_add(length as u64);
@@ -43,7 +48,25 @@ impl Budget {
     }
 }
 
-/// Counts what is read.
+/// Tells how many octets of a file or pipe have been read for what came of them, unpacked or not. The default knows
+/// nothing, and says 0.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Option<Arc<Budget>>);
+
+impl Gauge {
+    pub(super) fn of(budget: &Arc<Budget>) -> Self {
+        Self(Some(Arc::clone(budget)))
+    }
+
+    /// Octets read so far.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.0.as_ref().map_or(0, |budget| budget.read.load(Ordering::Relaxed).min(budget.size))
+    }
+}
+
+/// Counts what is read; of what is read ahead, what is taken: how much may come of it must not depend on how fast a thread
+/// or a disk is.
 pub(super) struct Counted<R> {
     inner: R,
     budget: Arc<Budget>,
@@ -58,8 +81,19 @@ impl<R> Counted<R> {
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(into)?;
-        self.budget.read.fetch_add(length as u64, Ordering::Relaxed);
+        self.budget.count(length);
         Ok(length)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, octets: usize) {
+        self.budget.count(octets);
+        self.inner.consume(octets);
     }
 }
 
@@ -92,6 +126,16 @@ impl<R: Read> Read for Limited<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_unread_is_not_counted() {
+        let budget = Budget::endless();
+        let mut counted = Counted::new(io::BufReader::new(io::repeat(1)), Arc::clone(&budget));
+        assert!(counted.fill_buf().unwrap().len() > 100);
+        counted.consume(30);
+        counted.read_exact(&mut [0; 12]).unwrap();
+        assert_eq!(Gauge::of(&budget).octets(), 42);
+    }
 
     #[test]
     fn what_grows_without_measure_is_ended_and_the_rest_is_not() {

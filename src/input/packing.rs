@@ -2,11 +2,12 @@
 //!
 //! RFC 1952, RFC 8878, the xz file format 1.2.1, bzip2 1.0.8, the LZ4 frame format 1.6.4.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
 use super::Unread;
-use super::budget::{Budget, Limited};
+use super::ahead::Ahead;
+use super::budget::{Budget, Counted, Limited};
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,16 +48,16 @@ impl Packing {
 }
 
 /// What was read before, and then the rest.
-type Whole<R> = BufReader<io::Chain<Cursor<Vec<u8>>, Held<R>>>;
+type Whole<R> = io::Chain<Cursor<Vec<u8>>, Held<R>>;
 
 /// Unpacks one layer.
 #[allow(clippy::large_enum_variant)] // There are a few at a time, each in a box of its own.
-pub(super) enum Unpacked<R: Read> {
-    Gzip(flate2::bufread::MultiGzDecoder<Whole<R>>),
-    Zstd(zstd::stream::read::Decoder<'static, Whole<R>>),
-    Xz(lzma_rust2::XzReader<Whole<R>>),
-    Bzip2(bzip2::bufread::MultiBzDecoder<Whole<R>>),
-    Lz4(Lz4<Whole<R>>),
+pub(super) enum Unpacked<B: BufRead> {
+    Gzip(flate2::bufread::MultiGzDecoder<B>),
+    Zstd(zstd::stream::read::Decoder<'static, B>),
+    Xz(lzma_rust2::XzReader<B>),
+    Bzip2(bzip2::bufread::MultiBzDecoder<B>),
+    Lz4(Lz4<B>),
 }
 
 /// Unpacks a stream that begins with `head`; `failure` is what followed the head.
@@ -66,19 +67,35 @@ pub(super) fn unpacked<R: Read>(
     reader: R,
     failure: Option<io::Error>,
     budget: &Arc<Budget>,
-) -> io::Result<Limited<Unpacked<R>>> {
-    let whole = BufReader::with_capacity(BLOCK, Cursor::new(head).chain(Held { failure, inner: reader }));
+) -> io::Result<Limited<Unpacked<BufReader<Whole<R>>>>> {
+    let whole = Cursor::new(head).chain(Held { failure, inner: reader });
+    unpack(packing, BufReader::with_capacity(BLOCK, whole), budget)
+}
+
+/// As [`unpacked`], read ahead by another thread.
+pub(super) fn unpacked_ahead(
+    packing: Packing,
+    head: Vec<u8>,
+    reader: Unread,
+    failure: Option<io::Error>,
+    budget: &Arc<Budget>,
+) -> io::Result<Limited<Unpacked<Counted<Ahead>>>> {
+    let ahead = Ahead::new(rejoined(head, reader, failure));
+    unpack(packing, Counted::new(ahead, Arc::clone(budget)), budget)
+}
+
+fn unpack<B: BufRead>(packing: Packing, packed: B, budget: &Arc<Budget>) -> io::Result<Limited<Unpacked<B>>> {
     let inner = match packing {
-        Packing::Gzip => Unpacked::Gzip(flate2::bufread::MultiGzDecoder::new(whole)),
-        Packing::Zstd => Unpacked::Zstd(zstd::stream::read::Decoder::with_buffer(whole)?),
-        Packing::Xz => Unpacked::Xz(lzma_rust2::XzReader::new_mem_limit(whole, true, MOST_MEMORY_KIB)),
-        Packing::Bzip2 => Unpacked::Bzip2(bzip2::bufread::MultiBzDecoder::new(whole)),
-        Packing::Lz4 => Unpacked::Lz4(Lz4::new(whole)),
+        Packing::Gzip => Unpacked::Gzip(flate2::bufread::MultiGzDecoder::new(packed)),
+        Packing::Zstd => Unpacked::Zstd(zstd::stream::read::Decoder::with_buffer(packed)?),
+        Packing::Xz => Unpacked::Xz(lzma_rust2::XzReader::new_mem_limit(packed, true, MOST_MEMORY_KIB)),
+        Packing::Bzip2 => Unpacked::Bzip2(bzip2::bufread::MultiBzDecoder::new(packed)),
+        Packing::Lz4 => Unpacked::Lz4(Lz4::new(packed)),
     };
     Ok(Limited::new(inner, Arc::clone(budget)))
 }
 
-impl<R: Read> Read for Unpacked<R> {
+impl<B: BufRead> Read for Unpacked<B> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Gzip(inner) => inner.read(into),

@@ -99,10 +99,25 @@ pub struct FlagCounts {
 
 impl FlagCounts {
     pub(super) fn add(&mut self, flags: Flags) {
-        self.syn += u64::from(flags.is_syn());
-        self.syn_ack += u64::from(flags.is_syn_ack());
+        self.add_ends(flags);
+        if flags.has(Flags::SYN) {
+            self.add_syn(flags);
+        }
+    }
+
+    /// Counts a segment as far as it ends something.
+    #[inline(always)]
+    pub(super) fn add_ends(&mut self, flags: Flags) {
         self.fin += u64::from(flags.has(Flags::FIN));
         self.rst += u64::from(flags.has(Flags::RST));
+    }
+
+    /// Counts a segment with SYN as such.
+    #[inline(always)]
+    pub(super) fn add_syn(&mut self, flags: Flags) {
+        let acknowledges = flags.has(Flags::ACK);
+        self.syn += u64::from(!acknowledges);
+        self.syn_ack += u64::from(acknowledges);
     }
 
     /// Adds the counts of another batch.
@@ -132,8 +147,8 @@ pub struct Frames {
     /// The time of the first frame that has one and that of the last, to notice what a clock does between two batches;
     /// [`Time::MIN`] where none has: records without packets, and frames that were left out.
     pub ends_at: [Time; 2],
-    /// The number, from 0, of the first frame that has a time; nobody asks for it once all batches are added.
-    #[serde(skip)]
+    /// The number, from 0, of the first frame that has a time: what lies between it and the frames before is found in front
+    /// of it.
     pub(super) first_timed: u64,
     /// When the recording began and ended that an excerpt was cut from.
     pub recorded: Option<(Time, Time)>,
@@ -217,7 +232,7 @@ impl Frames {
             self.add_recorded(from, until);
         }
         let ([first, last], [later_first, later_last]) = (&mut self.ends_at, later.ends_at);
-        if *first == Time::MIN {
+        if *first == Time::MIN && later_first != Time::MIN {
             (*first, self.first_timed) = (later_first, first_timed);
         }
         if later_last != Time::MIN {
@@ -258,5 +273,31 @@ impl Frames {
             Some((_, sum)) => *sum += count,
             None => self.odd_records.push((reason, count)),
         }
+    }
+}
+
+#[cfg(all(test, feature = "columns"))]
+mod tests {
+    use super::*;
+
+    /// Ranges of a capture are written down and added elsewhere: a gap lies in front of the same frame there.
+    #[test]
+    fn what_was_written_and_read_adds_up_to_the_same() {
+        let at = |seconds| Time::from_parts(seconds, 0);
+        let part =
+            |times: [Time; 2], first_timed| Frames { packets: 10, ends_at: times, first_timed, ..Frames::default() };
+        let parts = [part([Time::MIN; 2], 0), part([at(1), at(2)], 4), part([at(5000), at(5001)], 7)];
+        let whole = |parts: &[Frames]| {
+            let mut whole = Frames::default();
+            parts.iter().for_each(|part| whole.append(part));
+            whole
+        };
+        let read = parts.clone().map(|part| postcard::from_bytes(&postcard::to_stdvec(&part).unwrap()).unwrap());
+        let expected = whole(&parts);
+        assert_eq!(whole(&read), expected);
+        assert_eq!(expected.first_timed, 14);
+        let mut stepped = Frames::default();
+        stepped.clock.note(at(2), at(5000), 27);
+        assert_eq!(expected.clock, stepped.clock);
     }
 }

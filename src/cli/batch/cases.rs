@@ -109,7 +109,7 @@ fn is_recognised(path: &Path) -> bool {
     let read = match source.open() {
         Ok(Opened::Archive(_)) => return true,
         Ok(Opened::Plain { file, .. }) => file.take(HEAD).read_to_end(&mut head),
-        Ok(Opened::Stream { head: first, reader }) => {
+        Ok(Opened::Stream { head: first, reader, .. }) => {
             head = first;
             reader.take(HEAD).read_to_end(&mut head)
         }

@@ -77,7 +77,7 @@ impl Reader<'_> {
         let unusable = |why: String| Error::Rows { input: source.name.clone(), why };
         let read = match opened {
             Opened::Plain { mut file, .. } => Part::read(&mut file),
-            Opened::Stream { head, reader } => Part::read(&mut head.as_slice().chain(reader)),
+            Opened::Stream { head, reader, .. } => Part::read(&mut head.as_slice().chain(reader)),
             Opened::Archive(_) => return Ok(()),
         };
         let mut part = read.map_err(|error| unusable(error.to_string()))?;
