@@ -47,7 +47,8 @@ pub fn run(data: &[u8]) {
         let _ = (connection.time_wait_side(), connection.time_wait_from(), connection.close_wait_side());
         let _ = (connection.close_wait(at), connection.fin_wait_2(at), connection.handshake(), connection.reuse());
         let _ = (connection.history().to_string(), connection.learnt(), connection.reset_at());
-        let _ = Side::BOTH.map(|side| (connection.endpoint(side), connection.fin_to_ack(side)));
+        let _ = connection.closing_states();
+        let _ = Side::BOTH.map(|side| connection.endpoint(side));
         assert!(connection.first().0 <= connection.last().0);
     }
     assert!(tracked.syns().all(|syn| syn.frame < data.len() as u64));

@@ -47,11 +47,13 @@ impl LinkType {
     ];
 
     /// The bit that stands for it in a set of link types; the last one for all that are not supported.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bit(self) -> u32 {
-        if self == Self::ETHERNET {
-            return 1;
-        }
+        if self == Self::ETHERNET { 1 } else { self.bit_of_any() }
+    }
+
+    #[inline(never)]
+    fn bit_of_any(self) -> u32 {
         let place = Self::ALL.iter().position(|(number, _)| *number == self.0);
         place.map_or(1 << 31, |place| 1 << place)
     }

@@ -35,7 +35,7 @@ pub(super) struct Recent {
 
 /// A batch, and the place in it of the segment that is looked at.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead<'a> {
+pub(super) struct InBatch<'a> {
     pub batch: &'a ShardBatch,
     pub place: usize,
 }
@@ -113,15 +113,15 @@ impl Recent {
     /// How a segment that brings nothing new differs from one that the capture has shown shortly before, if it is a
     /// copy of that. `frame`: its own at the capture point; `doubled`: its connection has shown copies before.
     #[cold]
-    pub fn original(&self, segment: &Segment, frame: u64, ahead: Ahead<'_>, doubled: bool) -> Option<Copied> {
+    pub fn original(&self, segment: &Segment, frame: u64, in_batch: InBatch<'_>, doubled: bool) -> Option<Copied> {
         let oldest = frame.saturating_sub(LOOK_BACK);
         let base = frame.saturating_sub(u64::from(segment.frame));
-        let in_batch = ahead.batch.segments.get(..ahead.place).unwrap_or(&[]).iter().rev();
-        let in_batch = in_batch.take_while(|other| base.saturating_add(u64::from(other.frame)) >= oldest);
+        let before_it = in_batch.batch.segments.get(..in_batch.place).unwrap_or(&[]).iter().rev();
+        let before_it = before_it.take_while(|other| base.saturating_add(u64::from(other.frame)) >= oldest);
         let before = self.segments.iter().zip(&self.frames).rev();
         let before = before.take_while(|(_, frame)| **frame >= oldest).map(|(segment, _)| segment);
         let mut answered = false;
-        for earlier in in_batch.chain(before).filter(|other| other.hash == segment.hash).take(OF_PAIR) {
+        for earlier in before_it.chain(before).filter(|other| other.hash == segment.hash).take(OF_PAIR) {
             if is_reply(earlier, segment) {
                 answered = true;
             } else if is_same(earlier, segment) {
@@ -246,11 +246,11 @@ mod tests {
     fn is_copy(batch: &[Segment], doubled: bool) -> bool {
         let (last, place) = (batch.last().unwrap(), batch.len() - 1);
         let of = |segments: &[Segment]| ShardBatch { segments: segments.to_vec(), ..ShardBatch::default() };
-        let whole = Recent::default().original(last, 0, Ahead { batch: &of(batch), place }, doubled);
+        let whole = Recent::default().original(last, 0, InBatch { batch: &of(batch), place }, doubled);
         // The same where the original came with the batch before.
         let mut recent = Recent::default();
         recent.keep(&batch[..place], 0);
-        assert_eq!(recent.original(last, 0, Ahead { batch: &of(&[*last]), place: 0 }, doubled), whole);
+        assert_eq!(recent.original(last, 0, InBatch { batch: &of(&[*last]), place: 0 }, doubled), whole);
         whole.is_some()
     }
 

@@ -13,10 +13,9 @@ pub(super) struct Records {
     length: usize,
 }
 
-/// Records a chunk: a power of two, three quarters of a MiB.
+/// Records a chunk: a power of two, three quarters of a MiB. What is not filled is not touched, and costs a small capture
+/// no memory.
 const CHUNK: usize = 1 << 12;
-/// The first chunk grows by itself, so that a small capture costs little memory.
-const SMALLEST: usize = 64;
 
 impl Records {
     pub(super) const fn len(&self) -> usize {
@@ -39,7 +38,7 @@ impl Records {
 
     pub(super) fn push(&mut self, record: Record) {
         if self.length.is_multiple_of(CHUNK) {
-            self.chunks.push(Vec::with_capacity(if self.chunks.is_empty() { SMALLEST } else { CHUNK }));
+            self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(last) = self.chunks.last_mut() {
             last.push(record);

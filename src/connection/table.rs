@@ -47,8 +47,8 @@ impl Table {
 
     /// Adds a record that is not there yet.
     pub(super) fn insert(&mut self, hash: u32, index: u32) {
-        // At most three quarters are taken, so that runs stay short.
-        if (self.taken + 1) * 4 > self.words.len() * 3 {
+        // At most five eighths are taken, so that most words stand at their first place; half would take too much memory.
+        if (self.taken + 1) * 8 > self.words.len() * 5 {
             self.grow();
         }
         self.taken += 1;

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use self::machine::sent_by_client;
-use super::copies::{Ahead, Copies, Recent};
+use super::copies::{Copies, InBatch, Recent};
 use super::holes::Holes;
 use super::late::{self, LateAnswer, LateEvent, LateKind, ResetEvent};
 use super::pause::{self, PauseEvent};
@@ -67,7 +67,7 @@ struct Seen<'a> {
     segment: &'a Segment,
     wide: Option<&'a Wide>,
     frame: u64,
-    ahead: Ahead<'a>,
+    in_batch: InBatch<'a>,
 }
 
 impl Default for Tracker {
@@ -98,7 +98,7 @@ impl Tracker {
         for (run, number) in batch.segments.chunks(RUN).zip(0..) {
             self.read_ahead(run);
             for (place, segment) in (number * RUN..).zip(run) {
-                let (frame, ahead) = (base + u64::from(segment.frame), Ahead { batch, place });
+                let (frame, in_batch) = (base + u64::from(segment.frame), InBatch { batch, place });
                 let resolved;
                 let wide = if segment.marks.has(Marks::WIDE) {
                     resolved = resolve(segment, batch, &tunnels);
@@ -106,7 +106,7 @@ impl Tracker {
                 } else {
                     None
                 };
-                self.segment(&Seen { segment, wide, frame, ahead });
+                self.segment(&Seen { segment, wide, frame, in_batch });
             }
         }
         self.recent.keep(&batch.segments, base);
@@ -136,7 +136,7 @@ impl Tracker {
             Some(wide) => Some(Wide { tunnel: tunnel(wide)?, ..wide }),
         };
         let nothing = ShardBatch::default();
-        let seen = Seen { segment, wide: wide.as_ref(), frame: 0, ahead: Ahead { batch: &nothing, place: 0 } };
+        let seen = Seen { segment, wide: wide.as_ref(), frame: 0, in_batch: InBatch { batch: &nothing, place: 0 } };
         let (_, index, side) = self.table.find(segment.hash, |index| self.tracked.side_of(index, &seen))?;
         let record = self.tracked.records.get(index as usize)?;
         if self.tracked.begins_incarnation(index, side, segment) {
@@ -199,7 +199,8 @@ impl Tracker {
         let settled = record.state.has(State::ESTABLISHED) && !record.state.any(State::BUSY);
         if settled && !seen.segment.flags.is_control() && !seen.segment.marks.has(Marks::ICMP_ERROR) {
             if record.brings_nothing_new(side, seen.segment) {
-                if let Some(copied) = self.recent.original(seen.segment, seen.frame, seen.ahead, record.is_doubled()) {
+                if let Some(copied) = self.recent.original(seen.segment, seen.frame, seen.in_batch, record.is_doubled())
+                {
                     record.odd |= Record::DOUBLED;
                     return tracked.copies.add(self.point, index, seen.segment, seen.frame, copied);
                 }
@@ -245,8 +246,10 @@ impl Tracker {
             return self.table.replace(place, segment.hash, new);
         }
         let tracked = &mut self.tracked;
-        tracked.late_answer(index, side, seen);
         let Some(record) = tracked.records.get_mut(index as usize) else { return };
+        if record.pending & LATE != 0 {
+            late_answer(record, &mut tracked.late, side, seen);
+        }
         let closed = record.state.has(State::CLOSED);
         let idle = segment.at.since(record.last_at);
         if idle >= pause::LEAST && record.owes(side, segment) {
@@ -276,7 +279,9 @@ impl Tracker {
                 let event = record.reset_event(index, side, seen, idle);
                 tracked.note_reset(event);
             }
-            tracked.answer(index, answered);
+            if let Some(fate) = answered {
+                tracked.answer(index, fate);
+            }
         } else if segment.flags.is_syn_ack() {
             record.syn_ack(side, segment);
             tracked.answer_syn_ack(index, side);
@@ -284,7 +289,9 @@ impl Tracker {
             tracked.syn_again(index, side, seen);
         } else {
             let answered = record.later(side, segment);
-            tracked.answer(index, answered);
+            if let Some(fate) = answered {
+                tracked.answer(index, fate);
+            }
         }
         if closed {
             tracked.after_close(index, side, seen);
@@ -297,7 +304,7 @@ impl Tracker {
         if !record.may_be_known(side, seen.segment) {
             return false;
         }
-        let Some(copied) = self.recent.original(seen.segment, seen.frame, seen.ahead, record.is_doubled()) else {
+        let Some(copied) = self.recent.original(seen.segment, seen.frame, seen.in_batch, record.is_doubled()) else {
             return false;
         };
         record.odd |= Record::DOUBLED;
@@ -310,7 +317,7 @@ impl Tracker {
         let index = u32::try_from(self.tracked.records.len()).unwrap_or(u32::MAX);
         let mut record = Record::begin(seen, self.point, previous);
         self.tracked.guessed |= record.state.has(State::CLIENT_GUESSED);
-        if let Some(labels) = seen.ahead.batch.labels_of(seen.segment.frame) {
+        if let Some(labels) = seen.in_batch.batch.labels_of(seen.segment.frame) {
             self.tracked.labels.push((index, labels));
         }
         if let Some(wide) = seen.wide {
@@ -354,12 +361,13 @@ impl Tracked {
         let record = self.records.get(index as usize)?;
         let segment = seen.segment;
         // Either direction comes as often as the other, so that nothing is asked before both are known.
-        let forth = same(record.ports, [segment.src_port, segment.dst_port].map(u32::from));
-        let back = same(record.ports, [segment.dst_port, segment.src_port].map(u32::from));
+        let (known, ports) = (both_ports(record.ports), both_ports([segment.src_port, segment.dst_port]));
+        let (forth, back) = (known == ports, known == ports.rotate_left(16));
         let Some(wide) = seen.wide else {
             let narrow = !record.state.has(State::WIDE);
-            let forth = forth & narrow & same(record.addresses, [segment.src, segment.dst]);
-            return side(forth, back & narrow & same(record.addresses, [segment.dst, segment.src]));
+            let (known, addresses) = (both(record.addresses), both([segment.src, segment.dst]));
+            let forth = forth & narrow & (known == addresses);
+            return side(forth, back & narrow & (known == addresses.rotate_left(32)));
         };
         let pair = self.wide_pair(record).filter(|pair| pair.tunnel == wide.tunnel)?;
         let forth = forth && pair.addresses == [wide.src, wide.dst];
@@ -495,23 +503,9 @@ impl Tracked {
         });
     }
 
-    /// The first segment of the other side after a late one is what that drew.
-    fn late_answer(&mut self, index: u32, side: Side, seen: &Seen<'_>) {
-        let Some(record) = self.records.get_mut(index as usize) else { return };
-        if record.pending & LATE == 0 {
-            return;
-        }
-        let Some(event) = self.late.get_mut((record.pending & !LATE) as usize) else { return };
-        if event.by != side {
-            event.answer = if seen.segment.flags.has(Flags::RST) { LateAnswer::Rst } else { LateAnswer::Ack };
-            event.answer_frame = seen.frame;
-            record.wait_with(0);
-        }
-    }
-
     /// Gives the SYN that waits its fate.
-    fn answer(&mut self, index: u32, fate: Option<SynFate>) {
-        let (Some(record), Some(fate)) = (self.records.get_mut(index as usize), fate) else { return };
+    fn answer(&mut self, index: u32, fate: SynFate) {
+        let Some(record) = self.records.get_mut(index as usize) else { return };
         let waiting = record.pending;
         record.wait_with(0);
         match waiting {
@@ -536,7 +530,7 @@ impl Tracked {
             return;
         }
         if side == Side::Server {
-            self.answer(index, Some(SynFate::SynAck));
+            self.answer(index, SynFate::SynAck);
         }
     }
 
@@ -546,16 +540,31 @@ impl Tracked {
         let quotes_syn = record.state.of(State::SYN, side) && record.isn_of(side) == segment.seq;
         if quotes_syn && record.pending != 0 && record.pending & LATE == 0 {
             record.state.set(State::UNREACHABLE);
-            self.answer(index, Some(SynFate::Icmp));
+            self.answer(index, SynFate::Icmp);
         }
     }
 }
 
-/// Whether both numbers are the same, in one comparison.
+/// The first segment of the other side after a late one is what that drew.
+fn late_answer(record: &mut Record, late: &mut [LateEvent], side: Side, seen: &Seen<'_>) {
+    let Some(event) = late.get_mut((record.pending & !LATE) as usize) else { return };
+    if event.by != side {
+        event.answer = if seen.segment.flags.has(Flags::RST) { LateAnswer::Rst } else { LateAnswer::Ack };
+        event.answer_frame = seen.frame;
+        record.wait_with(0);
+    }
+}
+
+/// Two addresses in one number, which is read and compared at once; half a turn exchanges them.
 #[inline]
-fn same<N: Into<u64>>(known: [N; 2], [one, other]: [u32; 2]) -> bool {
-    let [a, b] = known.map(Into::into);
-    (a ^ u64::from(one)) | (b ^ u64::from(other)) == 0
+fn both([one, other]: [u32; 2]) -> u64 {
+    u64::from(one) | u64::from(other) << 32
+}
+
+/// The same of ports.
+#[inline]
+fn both_ports([one, other]: [u16; 2]) -> u32 {
+    u32::from(one) | u32::from(other) << 16
 }
 
 /// The client's where both directions are the same.

@@ -65,7 +65,7 @@ pub struct Learnt {
     pub at: Time,
     /// The peer's TSval.
     pub tsval: TsVal,
-    /// The frame of the connection's last packet: close to the one that taught it.
+    /// Who could remember it: the active closer.
     pub side: Side,
 }
 
@@ -517,14 +517,6 @@ impl<'a> Connection<'a> {
     #[must_use]
     pub fn next_sequence(self, side: Side) -> SeqNumber {
         self.record.next.get(side.index()).copied().unwrap_or_default()
-    }
-
-    /// How long `side` waited for the ACK of its FIN: FIN-WAIT-1 of the end that closes first, LAST-ACK of the other.
-    #[must_use]
-    pub fn fin_to_ack(self, side: Side) -> Option<Span> {
-        let endpoint = self.endpoint(side);
-        let span = endpoint.fin_acked?.since(endpoint.first_fin?);
-        (span.0 >= 0).then_some(span)
     }
 
     /// Its SYN drew a challenge ACK.

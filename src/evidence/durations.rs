@@ -66,7 +66,7 @@ fn of_shard(shard: &Tracked, groups: &[u32], of_group: &[Option<usize>], wanted:
 
 fn add(states: &mut States, connection: Connection<'_>) {
     let Some(spans) = connection.closing_states() else { return };
-    for (state, span) in states.iter_mut().zip(spans) {
+    for (state, span) in states.iter_mut().zip(&spans) {
         if let Some(span) = span.filter(|span| span.0 >= 0) {
             state.add(span);
         }

@@ -306,17 +306,19 @@ impl<'a> Decoder<'a> {
         if self.filtered && !self.keeps_thin(found) {
             return None;
         }
-        self.batch.frames.segments += 1;
-        self.batch.frames.flags.add(found.flags());
+        let frames = &mut self.batch.frames;
+        frames.segments += 1;
+        frames.flags.add_ends(found.flags());
         let mut marks = Marks::default();
         if found.flags().has(Flags::SYN) {
+            frames.flags.add_syn(found.flags());
             marks = found.checksum_marks();
             if marks != Marks::default() {
-                self.batch.frames.note_checksum(marks, frame);
+                frames.note_checksum(marks, frame);
             }
         }
         let (src_port, dst_port) = found.ports();
-        let (hash, src, dst) = match found.addresses {
+        let (hash, src, dst) = match found.addresses() {
             thin::Addresses::V4(src, dst) => {
                 let (src, dst) = (u32::from_be_bytes(src), u32::from_be_bytes(dst));
                 (self.hasher.narrow(src, src_port, dst, dst_port), src, dst)
@@ -335,7 +337,7 @@ impl<'a> Decoder<'a> {
 
     #[cold]
     fn keeps_thin(&mut self, found: &thin::Thin<'_>) -> bool {
-        let ends = match found.addresses {
+        let ends = match found.addresses() {
             thin::Addresses::V4(src, dst) => [src, dst].map(super::ip::mapped),
             thin::Addresses::V6(src, dst) => [*src, *dst],
         };

@@ -17,9 +17,15 @@ pub(super) struct Thin<'a> {
     carried: &'a [u8],
     /// Octets of header and data by the IP header.
     length: u32,
-    ttl: u8,
-    ident: u16,
-    pub addresses: Addresses<'a>,
+    ip: Ip<'a>,
+}
+
+/// The IP header, read when its fields are needed.
+#[derive(Clone, Copy)]
+enum Ip<'a> {
+    V4(&'a [u8; 20]),
+    /// Hop limit, source and destination.
+    V6(u8, &'a [u8; 16], &'a [u8; 16]),
 }
 
 /// What an Ethernet frame carries.
@@ -51,19 +57,32 @@ impl Thin<'_> {
         self.tcp.ports()
     }
 
+    /// Source and destination address.
+    #[inline(always)]
+    pub fn addresses(&self) -> Addresses<'_> {
+        match self.ip {
+            Ip::V4(&[.., s1, s2, s3, s4, d1, d2, d3, d4]) => Addresses::V4([s1, s2, s3, s4], [d1, d2, d3, d4]),
+            Ip::V6(_, src, dst) => Addresses::V6(src, dst),
+        }
+    }
+
     /// What the checksum of a SYN earns it.
     #[inline]
     pub fn checksum_marks(&self) -> Marks {
-        Marks(match &self.addresses {
-            Addresses::V4(src, dst) => checksum::marks(src, dst, self.carried, self.length),
-            Addresses::V6(src, dst) => checksum::marks(*src, *dst, self.carried, self.length),
+        Marks(match self.addresses() {
+            Addresses::V4(src, dst) => checksum::marks(&src, &dst, self.carried, self.length),
+            Addresses::V6(src, dst) => checksum::marks(src, dst, self.carried, self.length),
         })
     }
 
     /// The segment, without its place, addresses and checksum's marks.
     #[inline(always)]
     pub fn segment(&self) -> Segment {
-        Segment { ident: self.ident, ..self.tcp.segment(self.length, self.ttl) }
+        let (ident, ttl) = match self.ip {
+            Ip::V4(&[_, _, _, _, i1, i2, _, _, ttl, ..]) => (u16::from_be_bytes([i1, i2]), ttl),
+            Ip::V6(ttl, ..) => (0, ttl),
+        };
+        Segment { ident, ..self.tcp.segment(self.length, ttl) }
     }
 }
 
@@ -99,7 +118,7 @@ pub(super) fn untagged(frame: Carried<'_>) -> Option<Carried<'_>> {
 #[inline(always)]
 pub(super) fn ipv4(bytes: &[u8]) -> Option<Thin<'_>> {
     let (header, rest) = bytes.split_first_chunk::<20>()?;
-    let [first, _, l1, l2, i1, i2, f1, f2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] = *header;
+    let [first, _, l1, l2, _, _, f1, f2, _, protocol, ..] = *header;
     // "Don't fragment" apart, anything there makes it a part of a datagram.
     let fragment = u16::from_be_bytes([f1 & 0x3f, f2]) != 0;
     if first >> 4 != 4 || protocol != TCP || fragment {
@@ -110,8 +129,7 @@ pub(super) fn ipv4(bytes: &[u8]) -> Option<Thin<'_>> {
     // A total length of zero is segmentation offload's; the complete path knows what to do.
     let length = u32::from(u16::from_be_bytes([l1, l2])).checked_sub(u32::from(words) * 4)?;
     let tcp = TcpHeader::read(carried).filter(|tcp| length >= tcp.size())?;
-    let addresses = Addresses::V4([s1, s2, s3, s4], [d1, d2, d3, d4]);
-    Some(Thin { tcp, carried, length, ttl, ident: u16::from_be_bytes([i1, i2]), addresses })
+    Some(Thin { tcp, carried, length, ip: Ip::V4(header) })
 }
 
 /// Decodes an IPv6 packet, or declines.
@@ -129,5 +147,5 @@ pub(super) fn ipv6(bytes: &[u8]) -> Option<Thin<'_>> {
         return None;
     }
     let tcp = TcpHeader::read(carried).filter(|tcp| length >= tcp.size())?;
-    Some(Thin { tcp, carried, length, ttl: *ttl, ident: 0, addresses: Addresses::V6(src, dst) })
+    Some(Thin { tcp, carried, length, ip: Ip::V6(*ttl, src, dst) })
 }

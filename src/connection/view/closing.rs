@@ -139,7 +139,7 @@ impl Connection<'_> {
         let first = self.first_fin().filter(|_| self.close() == Close::Fin)?;
         let (active, passive) = (self.endpoint(first), self.endpoint(first.other()));
         let until_fin = |from: Option<Time>| Some(passive.first_fin?.since(from?));
-        let acked = self.close_wait_side() != Who::None;
+        let acked = self.record.state.of(State::FIN_ACKED, first);
         Some([
             span_between(active.first_fin, active.fin_acked),
             until_fin(active.fin_acked).filter(|_| acked),
