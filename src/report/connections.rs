@@ -4,7 +4,7 @@
 
 use hashbrown::HashSet;
 
-use super::table::{Column, Micros, put, put_some, put_with};
+use super::table::{Column, Micros, put, put_address, put_number, put_some, put_with};
 use crate::connection::{Connection, Side};
 use crate::diagnosis::letter;
 use crate::evidence::Evidence;
@@ -30,22 +30,22 @@ pub struct Row<'a> {
 #[must_use]
 pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
     [
-        ("conn", |row, out| put(out, row.number)),
+        ("conn", |row, out| put_number(out, row.number)),
         ("point", |row, out| put_with(out, "p", u64::from(row.connection.point()) + 1)),
         ("input", |row, out| put_with(out, "i", row.located(row.connection.first().0).0 as u64 + 1)),
         ("tunnel", |row, out| put_some(out, row.connection.encapsulation())),
-        ("incarnation", |row, out| put(out, row.incarnation)),
-        ("client_ip", |row, out| put(out, row.connection.client().ip)),
-        ("client_port", |row, out| put(out, row.connection.client().port)),
-        ("server_ip", |row, out| put(out, row.connection.server().ip)),
-        ("server_port", |row, out| put(out, row.connection.server().port)),
-        ("first_frame", |row, out| put(out, row.located(row.connection.first().0).1)),
-        ("last_frame", |row, out| put(out, row.located(row.connection.last().0).1)),
+        ("incarnation", |row, out| put_number(out, row.incarnation)),
+        ("client_ip", |row, out| put_address(out, row.connection.client().ip)),
+        ("client_port", |row, out| put_number(out, row.connection.client().port)),
+        ("server_ip", |row, out| put_address(out, row.connection.server().ip)),
+        ("server_port", |row, out| put_number(out, row.connection.server().port)),
+        ("first_frame", |row, out| put_number(out, row.located(row.connection.first().0).1)),
+        ("last_frame", |row, out| put_number(out, row.located(row.connection.last().0).1)),
         ("first_seen", |row, out| put(out, row.connection.first().1)),
         ("last_seen", |row, out| put(out, row.connection.last().1)),
         ("opened", |row, out| out.push_str(row.connection.opened().name())),
-        ("syn_count", |row, out| put(out, row.connection.syn_count())),
-        ("synack_count", |row, out| put(out, row.connection.syn_ack_count())),
+        ("syn_count", |row, out| put_number(out, row.connection.syn_count())),
+        ("synack_count", |row, out| put_number(out, row.connection.syn_ack_count())),
         ("handshake_ms", |row, out| put_some(out, row.connection.handshake().map(Micros::as_millis))),
         ("client_isn", |row, out| put_some(out, row.connection.client_isn())),
         ("client_tsval", |row, out| put_some(out, row.connection.syn_tsval())),
@@ -59,10 +59,10 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 36] {
         ("fin_wait_2_s", |row, out| put_some(out, row.connection.fin_wait_2(row.end()).map(Micros::as_secs))),
         ("reset_by", |row, out| out.push_str(row.connection.reset_by().name())),
         ("history", |row, out| put(out, row.connection.history())),
-        ("client_packets", |row, out| put(out, row.connection.endpoint(Side::Client).packets)),
-        ("client_bytes", |row, out| put(out, row.connection.endpoint(Side::Client).bytes)),
-        ("server_packets", |row, out| put(out, row.connection.endpoint(Side::Server).packets)),
-        ("server_bytes", |row, out| put(out, row.connection.endpoint(Side::Server).bytes)),
+        ("client_packets", |row, out| put_number(out, row.connection.endpoint(Side::Client).packets)),
+        ("client_bytes", |row, out| put_number(out, row.connection.endpoint(Side::Client).bytes)),
+        ("server_packets", |row, out| put_number(out, row.connection.endpoint(Side::Server).packets)),
+        ("server_bytes", |row, out| put_number(out, row.connection.endpoint(Side::Server).bytes)),
         ("reuse_of", |row, out| put_some(out, row.connection.reuse().map(|_| row.previous))),
         ("reuse_interval_s", |row, out| put_some(out, row.connection.reuse().map(|(span, _)| Micros::as_secs(span)))),
         ("reuse_outcome", |row, out| out.push_str(row.connection.reuse().map_or("", |(_, outcome)| outcome.name()))),

@@ -109,7 +109,7 @@ fn of_tw002(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
     let population = case.populations().iter().find(|found| (found.point, found.host) == (point, host))?;
     let limit = population.overflow.as_ref()?.limit;
     let limits = vec![Limit { label: "where the table was full".to_owned(), value: limit }];
-    let picture = Picture::Population(Population { lines: vec![line(population)], limits });
+    let picture = Picture::Population(Population { lines: vec![line(case, population)], limits });
     let name = format!("{}-population", finding.id.to_lowercase());
     Some(entry(case.language, &name, say!("TIME-WAITs of {host} and its limit", host), picture, Some(finding)))
 }
@@ -137,12 +137,19 @@ fn of_tw003(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {
 
 /// The TIME-WAITs of the hosts with most.
 fn populations(case: &Case<'_>) -> Option<Picture> {
-    let lines: Vec<PopulationLine> = case.populations().iter().take(LINES).map(line).collect();
+    let lines: Vec<PopulationLine> =
+        case.populations().iter().take(LINES).map(|population| line(case, population)).collect();
     (!lines.is_empty()).then_some(Picture::Population(Population { lines, limits: Vec::new() }))
 }
 
-fn line(population: &time_wait_pressure::Population) -> PopulationLine {
-    PopulationLine { label: format!("{} (from the capture)", population.host), values: population.held.clone() }
+/// The TIME-WAITs of a host until its capture point ends, long after the last change where nothing opened any more.
+fn line(case: &Case<'_>, population: &time_wait_pressure::Population) -> PopulationLine {
+    let mut values = population.held.clone();
+    let end = case.evidence.end_of(population.point);
+    if let Some((_, held)) = values.last().copied().filter(|(at, _)| *at < end) {
+        values.push((end, held));
+    }
+    PopulationLine { label: format!("{} (from the capture)", population.host), values }
 }
 
 fn of_syn001(case: &Case<'_>, finding: &Finding) -> Option<(ChartEntry, Chart)> {

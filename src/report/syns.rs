@@ -4,7 +4,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::table::{Column, put, put_some, put_with};
+use super::table::{Column, put, put_address, put_number, put_some, put_with};
 use crate::connection::{Side, Socket, Syn, SynFate};
 use crate::diagnosis::{Case, letter};
 use crate::evidence::pairs::{PairIndex, Which};
@@ -24,15 +24,15 @@ pub struct Row<'a> {
 pub fn columns<'a>() -> [Column<Row<'a>>; 13] {
     [
         ("point", |row, out| put_with(out, "p", u64::from(row.syn.connection.point()) + 1)),
-        ("frame", |row, out| put(out, row.frame)),
+        ("frame", |row, out| put_number(out, row.frame)),
         ("time", |row, out| put(out, row.syn.at)),
-        ("client_ip", |row, out| put(out, row.sender().ip)),
-        ("client_port", |row, out| put(out, row.sender().port)),
-        ("server_ip", |row, out| put(out, row.receiver().ip)),
-        ("server_port", |row, out| put(out, row.receiver().port)),
-        ("isn", |row, out| put(out, row.syn.isn)),
+        ("client_ip", |row, out| put_address(out, row.sender().ip)),
+        ("client_port", |row, out| put_number(out, row.sender().port)),
+        ("server_ip", |row, out| put_address(out, row.receiver().ip)),
+        ("server_port", |row, out| put_number(out, row.receiver().port)),
+        ("isn", |row, out| put_number(out, row.syn.isn.0)),
         ("tsval", |row, out| put_some(out, row.syn.tsval)),
-        ("retransmission", |row, out| put(out, u8::from(row.syn.retransmission))),
+        ("retransmission", |row, out| put_number(out, u8::from(row.syn.retransmission))),
         ("clock", |row, out| put_some(out, row.clock.map(|clock| letter(usize::from(clock))))),
         ("fate", |row, out| out.push_str(row.syn.fate.name())),
         ("cause", |row, out| out.push_str(row.cause)),

@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use crate::ingest::Workers;
 use crate::time::Span;
@@ -51,9 +52,10 @@ pub fn write_json_lines<R: Send + Sync>(
 }
 
 /// Writes one line a row: lines are made by all threads, some thousand rows at a time, and written in order. While they
-/// are made, one thread fetches the next rows, since rows come one after the other.
+/// are made, one thread fetches the next rows, since rows come one after the other, and the thread that calls writes the
+/// lines made before.
 fn write_lines<R: Send + Sync>(
-    mut rows: impl Iterator<Item = R> + Send,
+    rows: impl Iterator<Item = R> + Send,
     workers: &Workers,
     out: &mut dyn Write,
     line: impl Fn(&R, &mut String) + Sync,
@@ -61,27 +63,34 @@ fn write_lines<R: Send + Sync>(
     /// Rows that wait at a time, and rows that one thread takes.
     const WAITING: usize = 32_768;
     const TAKEN: usize = 1024;
+    let mut rows = rows.fuse();
     let mut fetch = |mut room: Vec<R>| {
         room.clear();
         room.extend(rows.by_ref().take(WAITING));
         room
     };
-    let lines = |piece: &[R]| {
-        let mut text = String::new();
-        for row in piece {
-            line(row, &mut text);
+    let lines = |(piece, text): &mut (&[R], String)| {
+        text.clear();
+        for row in *piece {
+            line(row, text);
             text.push('\n');
         }
-        text
     };
     let (mut waiting, mut room) = (fetch(Vec::new()), Vec::new());
-    while !waiting.is_empty() {
-        let pieces: Vec<&[R]> = waiting.chunks(TAKEN).collect();
-        let (next, texts) =
-            workers.join(|| fetch(std::mem::take(&mut room)), || workers.map(&pieces, |_, piece| lines(piece)));
-        for text in texts {
-            out.write_all(text.as_bytes())?;
-        }
+    // Texts are used again: memory that is new each time costs a page fault every few lines.
+    let (mut made, mut spare): (Vec<String>, Vec<String>) = Default::default();
+    while !waiting.is_empty() || !made.is_empty() {
+        let make = || {
+            let pieces = waiting.chunks(TAKEN).map(|piece| (piece, spare.pop().unwrap_or_default()));
+            let mut pieces: Vec<(&[R], String)> = pieces.collect();
+            let (next, ()) = workers.join(|| fetch(std::mem::take(&mut room)), || workers.each(&mut pieces, lines));
+            (next, pieces.into_iter().map(|(_, text)| text).collect::<Vec<String>>())
+        };
+        let write = || made.iter().try_for_each(|text| out.write_all(text.as_bytes()));
+        let ((next, texts), written) = workers.beside(make, write);
+        written?;
+        spare.append(&mut made);
+        made = texts;
         room = std::mem::replace(&mut waiting, next);
     }
     Ok(())
@@ -134,8 +143,25 @@ pub(super) fn put(out: &mut String, value: impl Display) {
     let _ = write!(out, "{value}");
 }
 
+/// A whole number: there may be twenty in each of a million lines, and the general way takes three times as long.
+pub(super) fn put_number(out: &mut String, value: impl itoa::Integer) {
+    out.push_str(itoa::Buffer::new().format(value));
+}
+
+/// An address, for the same reason.
+pub(super) fn put_address(out: &mut String, address: IpAddr) {
+    let IpAddr::V4(address) = address else { return put(out, address) };
+    let [first, rest @ ..] = address.octets();
+    put_number(out, first);
+    for octet in rest {
+        out.push('.');
+        put_number(out, octet);
+    }
+}
+
 pub(super) fn put_with(out: &mut String, prefix: &str, value: u64) {
-    let _ = write!(out, "{prefix}{value}");
+    out.push_str(prefix);
+    put_number(out, value);
 }
 
 pub(super) fn put_some(out: &mut String, value: Option<impl Display>) {
@@ -163,8 +189,17 @@ impl Micros {
 impl Display for Micros {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rounded = self.span.0.unsigned_abs().saturating_add(500) / 1000;
-        let sign = if self.span.0 < 0 && rounded > 0 { "-" } else { "" };
         let scale = if self.digits == 3 { 1000 } else { 1_000_000 };
-        write!(f, "{sign}{}.{:0digits$}", rounded / scale, rounded % scale, digits = self.digits)
+        if self.span.0 < 0 && rounded > 0 {
+            f.write_str("-")?;
+        }
+        f.write_str(itoa::Buffer::new().format(rounded / scale))?;
+        let (mut fraction, mut rest) = (*b".000000", rounded % scale);
+        let fraction = fraction.get_mut(..=self.digits).unwrap_or_default();
+        for digit in fraction.iter_mut().skip(1).rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        f.write_str(std::str::from_utf8(fraction).unwrap_or_default())
     }
 }
