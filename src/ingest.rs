@@ -38,7 +38,7 @@ pub use part::write as write_part;
 pub use rows::Plan;
 pub use text::Text;
 pub use walk::members;
-pub use workers::{FOR_ALL_THREADS, Workers, sort_by_number};
+pub use workers::{FOR_ALL_THREADS, Workers};
 
 use std::sync::Arc;
 

@@ -81,7 +81,7 @@ impl PortUsage {
         let distinct = fresh.len() as u64;
         let dense = distinct * 100 >= slots * DENSE;
         let until = |hold: &Hold| if hold.time_wait.includes(Side::Client) { hold.until } else { hold.closed };
-        let held = Held::of(ordered.iter().map(|hold| (hold.from, until(hold))));
+        let held = Held::of(ordered.iter().map(|hold| (hold.from, until(hold))), &evidence.workers);
         let peak = held.peak(end)?;
         let place = ordered.partition_point(|hold| hold.from <= peak.at);
         let (first, last) = (*ordered.first()?, *ordered.last()?);

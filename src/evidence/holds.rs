@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::Evidence;
 use super::groups::{Ends, Groups, Place};
 use crate::connection::{Close, Connection, LateKind, Opened, Side, Tracked, Who};
-use crate::ingest::{FOR_ALL_THREADS, Workers, sort_by_number};
+use crate::ingest::{FOR_ALL_THREADS, Workers};
 use crate::time::{Span, Time};
 
 /// Groups with fewer connections, and hosts with fewer TIME-WAITs, are passed over: there may be a million of them.
@@ -161,7 +161,7 @@ impl Hosts {
     pub fn finish(self, workers: &Workers) -> Vec<TimeWaits> {
         let hosts = self.0.into_iter().map(|((point, host), gathered)| TimeWaits { point, host, held: gathered.held });
         let mut many: Vec<TimeWaits> = hosts.filter(|time_waits| time_waits.held.count() >= MANY).collect();
-        workers.each(&mut many, |time_waits| time_waits.held.sort());
+        workers.each(&mut many, |time_waits| time_waits.held.sort(workers));
         many
     }
 }
@@ -265,10 +265,10 @@ pub type Steps = Vec<(Time, u64)>;
 impl Held {
     /// From when each span began and ended.
     #[must_use]
-    pub fn of(spans: impl Iterator<Item = (Time, Time)>) -> Self {
+    pub fn of(spans: impl Iterator<Item = (Time, Time)>, workers: &Workers) -> Self {
         let (begins, ends) = spans.unzip();
         let mut held = Self { begins, ends };
-        held.sort();
+        held.sort(workers);
         held
     }
 
@@ -342,19 +342,14 @@ impl Held {
         kept
     }
 
-    fn sort(&mut self) {
-        let (begins, ends) = (&mut self.begins, &mut self.ends);
-        rayon::join(|| sort(begins), || sort(ends));
+    fn sort(&mut self, workers: &Workers) {
+        workers.sort_by_number(&mut self.begins, |time| time.0);
+        workers.sort_by_number(&mut self.ends, |time| time.0);
     }
 }
 
 /// A capture point and an address.
 pub type Host = (u16, IpAddr);
-
-/// Very many are sorted where they lie: the memory of a million more would be the run's highest.
-fn sort(times: &mut [Time]) {
-    if times.len() < FOR_ALL_THREADS { sort_by_number(times, |time| time.0) } else { times.sort_unstable() }
-}
 
 /// The holds of some connections of one group and one shard.
 fn of_shard(evidence: &Evidence, places: &[Place], resets: &Resets, two_msl: Span) -> Vec<Hold> {
@@ -392,7 +387,8 @@ mod tests {
     #[test]
     fn steps_count_what_has_begun_and_not_ended() {
         let at = |seconds: i64| Time::from_parts(seconds, 0);
-        let held = Held::of([(at(1), at(4)), (at(2), at(3)), (at(3), at(9)), (at(5), at(5))].into_iter());
+        let held =
+            Held::of([(at(1), at(4)), (at(2), at(3)), (at(3), at(9)), (at(5), at(5))].into_iter(), &Workers::default());
         assert_eq!(held.peak(at(9)), Some(Peak { at: at(2), most: 2, changes: 6 }));
         assert_eq!(held.peak(at(1)), Some(Peak { at: at(1), most: 1, changes: 1 }));
         assert_eq!([0, 1, 3, 4, 5, 9].map(|s| held.value_at(at(s))), [0, 1, 2, 1, 1, 0]);
@@ -402,7 +398,7 @@ mod tests {
     #[test]
     fn thinning_keeps_the_peak() {
         let begins = (0..10_000).flat_map(|n| std::iter::repeat_n(n, if n == 777 { 99 } else { 5 }));
-        let held = Held::of(begins.map(|n| (Time(n * 10), Time(n * 10 + 5))));
+        let held = Held::of(begins.map(|n| (Time(n * 10), Time(n * 10 + 5))), &Workers::default());
         let end = Time(90_000);
         let thin = held.thinned(end, &held.peak(end).unwrap(), 100);
         assert!(thin.len() <= 110 && thin.contains(&(Time(7770), 99)), "{}", thin.len());

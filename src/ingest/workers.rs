@@ -94,7 +94,7 @@ impl Workers {
 
 /// Sorts by a number; what shares one stays in its order. Digit by digit, which does half as much as comparing does, and
 /// takes as much memory again as the items.
-pub fn sort_by_number<I, K: Ord + radsort::Key>(items: &mut [I], key: impl Fn(&I) -> K) {
+fn sort_by_number<I, K: Ord + radsort::Key>(items: &mut [I], key: impl Fn(&I) -> K) {
     /// Fewer are sorted before the digits of one are counted.
     const FEW: usize = 256;
     if items.len() < FEW {
