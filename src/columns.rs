@@ -9,10 +9,12 @@
 
 mod cells;
 mod file;
+mod read;
 mod table;
 
 pub use cells::Cells;
-pub use file::{Format, Read, Writer, recognise};
+pub use file::{Format, Writer, recognise};
+pub use read::Read;
 pub use table::{Place, Table};
 
 use std::collections::HashMap;

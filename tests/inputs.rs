@@ -112,7 +112,21 @@ fn progress_is_told_in_octets_as_they_lie_in_files() {
     ] {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
-    for name in ["", "b.pcap", "e.tar.gz", "h.pcap.zst", "i.pcap.gz"] {
+    let mut names = vec!["", "b.pcap", "e.tar.gz", "h.pcap.zst", "i.pcap.gz"];
+    if cfg!(feature = "columns") {
+        for (name, format, captures) in [
+            ("rows/j.arrow", "arrow", ["tw_reuse_sa_ts1.pcap", "close_variety_client.pcap"]),
+            ("rows/k.parquet", "parquet", ["encapsulated_vlan.pcap", "emulated_recycle_nat2.pcap"]),
+        ] {
+            let rows = folder.path().join(name);
+            fs::create_dir_all(rows.parent().unwrap()).unwrap();
+            let mut extract = Command::cargo_bin("lastack").unwrap();
+            extract.args(["extract", "--format", format, "-o"]).arg(rows);
+            extract.args(captures.map(analysis::fixture)).assert().success();
+        }
+        names.extend(["rows/j.arrow", "rows/k.parquet"]);
+    }
+    for name in names {
         let (sources, _) = input::expand(&[folder.path().join(name)]);
         let size: u64 = sources.iter().map(input::Source::octets).sum();
         let told = Mutex::new(Vec::new());

@@ -12,11 +12,15 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int32Type, Int64Type};
-use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, UInt64Array};
+use arrow_array::{
+    Array as _, ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use lastack::columns::Kind;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 fn fixtures() -> Vec<PathBuf> {
@@ -88,6 +92,72 @@ fn parquet_and_arrow_are_read_as_the_captures_they_came_from() {
         let read = report(&folder.path().join(format), "analyze", &[rows]);
         agree(&read, &expected, format);
     }
+}
+
+/// Others write rows anew: in small batches, those of several captures in turn, with columns of their own.
+#[test]
+fn rows_of_a_capture_are_found_wherever_they_lie() {
+    let folder = TempDir::new().unwrap();
+    // The storm lies between the others, and is more than what is read at once of Parquet.
+    let wanted = ["short_conn_storm_reuse0.pcap", "tw_reuse", "close_variety"];
+    let among = |path: &PathBuf| wanted.iter().any(|name| path.to_string_lossy().contains(name));
+    let mut captures: Vec<PathBuf> = fixtures().into_iter().filter(among).collect();
+    captures.push(PathBuf::from("fixtures/captures/emulated_recycle_nat2.pcap"));
+    let expected = report(&folder.path().join("whole"), "analyze", &captures);
+    let one = |(number, capture): (usize, &PathBuf)| read(&extract(capture, None, folder.path(), number));
+    let mut all: Vec<RecordBatch> = captures.iter().enumerate().map(one).collect();
+    let behind = all.pop().unwrap();
+    let (mut out, mut state) = (vec![0; all.len()], 1);
+    let mut pieces = Vec::new();
+    while out.iter().zip(&all).any(|(out, rows)| *out < rows.num_rows()) {
+        // Captures are listed in the order of their first rows.
+        let place = if pieces.len() < all.len() { pieces.len() } else { next(&mut state) as usize % all.len() };
+        let rows = all[place].num_rows();
+        let length = (1 + next(&mut state) as usize % (8 + rows / 20)).min(rows - out[place]);
+        pieces.push(noted(&all[place].slice(out[place], length), pieces.len()));
+        out[place] += length;
+    }
+    pieces.push(noted(&behind, pieces.len()));
+    assert!(pieces.len() > 100, "{} batches", pieces.len());
+
+    let arrow = folder.path().join("rows.arrow");
+    let mut writer = StreamWriter::try_new(File::create(&arrow).unwrap(), &pieces[0].schema()).unwrap();
+    pieces.iter().for_each(|piece| writer.write(piece).unwrap());
+    writer.finish().unwrap();
+    agree(&report(&folder.path().join("noted"), "analyze", &[arrow]), &expected, "arrow with a dictionary");
+
+    let plain: Vec<RecordBatch> = pieces.iter().map(without_notes).collect();
+    let arrow = folder.path().join("plain.arrow");
+    let mut writer = StreamWriter::try_new(File::create(&arrow).unwrap(), &plain[0].schema()).unwrap();
+    plain.iter().for_each(|piece| writer.write(piece).unwrap());
+    writer.finish().unwrap();
+    agree(&report(&folder.path().join("arrow"), "analyze", std::slice::from_ref(&arrow)), &expected, "arrow");
+    let packed = folder.path().join("packed.arrow.zst");
+    fs::write(&packed, zstd::encode_all(fs::read(&arrow).unwrap().as_slice(), 1).unwrap()).unwrap();
+    agree(&report(&folder.path().join("packed"), "analyze", &[packed]), &expected, "packed arrow");
+
+    let parquet = folder.path().join("rows.parquet");
+    let small = WriterProperties::builder().set_max_row_group_row_count(Some(700)).build();
+    let mut writer = ArrowWriter::try_new(File::create(&parquet).unwrap(), plain[0].schema(), Some(small)).unwrap();
+    plain.iter().for_each(|piece| writer.write(piece).unwrap());
+    writer.close().unwrap();
+    agree(&report(&folder.path().join("parquet"), "analyze", &[parquet]), &expected, "parquet");
+}
+
+/// With a column in front whose dictionary is written once, in front of the first batch.
+fn noted(batch: &RecordBatch, number: usize) -> RecordBatch {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["even", "odd"]));
+    let keys = Int32Array::from(vec![i32::try_from(number % 2).unwrap(); batch.num_rows()]);
+    let notes = DictionaryArray::<Int32Type>::try_new(keys, texts).unwrap();
+    let mut fields = vec![Field::new("note", notes.data_type().clone(), true)];
+    fields.extend(batch.schema().fields().iter().map(|field| field.as_ref().clone()));
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(notes)];
+    columns.extend(batch.columns().iter().cloned());
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+fn without_notes(batch: &RecordBatch) -> RecordBatch {
+    batch.project(&(1..batch.num_columns()).collect::<Vec<usize>>()).unwrap()
 }
 
 #[test]

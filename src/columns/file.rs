@@ -1,15 +1,12 @@
-//! Arrow streams and Parquet files, written row group by row group and read batch by batch.
+//! Arrow streams and Parquet files, written row group by row group.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{BufReader, Read as _, Write};
+use std::io::Write;
 use std::mem;
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -17,8 +14,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
 
-use super::{Error, VERSION, VERSION_KEY, schema};
-use crate::input::Opened;
+use super::{Error, schema};
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,81 +182,4 @@ fn properties() -> WriterProperties {
         properties = properties.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::None);
     }
     properties.build()
-}
-
-/// Rows that are read, batch by batch.
-pub enum Read {
-    /// From a stream.
-    Arrow(Box<StreamReader<BufReader<Box<dyn std::io::Read + Send>>>>),
-    /// From a file.
-    Parquet(Box<ParquetRecordBatchReader>),
-}
-
-impl fmt::Debug for Read {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Read")
-    }
-}
-
-/// Rows that are read from Parquet at once.
-const BATCH: usize = 1 << 14;
-
-impl Read {
-    /// Begins to read.
-    ///
-    /// # Errors
-    /// If it is no such file, or one of another version.
-    pub fn begin(opened: Opened, format: Format) -> Result<Self, Error> {
-        match (opened, format) {
-            (Opened::Plain { file, .. }, Format::Parquet) => Self::parquet(file),
-            (_, Format::Parquet) | (Opened::Archive(_), _) => {
-                Err(Error::Rows("Parquet is read from regular files only; standard input takes Arrow".to_owned()))
-            }
-            (Opened::Plain { file, .. }, Format::Arrow) => Self::arrow(Box::new(file)),
-            (Opened::Stream { head, reader, .. }, Format::Arrow) => {
-                Self::arrow(Box::new(std::io::Cursor::new(head).chain(reader)))
-            }
-        }
-    }
-
-    /// Whether rows have been put in order, for trackers to take them as they come.
-    #[must_use]
-    pub fn is_planned(&self) -> bool {
-        let schema = match self {
-            Self::Arrow(reader) => reader.schema(),
-            Self::Parquet(reader) => arrow_array::RecordBatchReader::schema(&**reader),
-        };
-        schema.field_with_name("point").is_ok() && schema.field_with_name("input").is_ok()
-    }
-
-    fn arrow(reader: Box<dyn std::io::Read + Send>) -> Result<Self, Error> {
-        let reader = StreamReader::try_new_buffered(reader, None)?;
-        check(reader.schema().metadata().get(VERSION_KEY))?;
-        Ok(Self::Arrow(Box::new(reader)))
-    }
-
-    fn parquet(file: File) -> Result<Self, Error> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-        check(builder.schema().metadata().get(VERSION_KEY))?;
-        Ok(Self::Parquet(Box::new(builder.with_batch_size(BATCH).build()?)))
-    }
-}
-
-/// Spark and others keep no metadata: what they wrote is told by its columns alone.
-fn check(version: Option<&String>) -> Result<(), Error> {
-    match version {
-        Some(version) if version != VERSION => Err(Error::Version { found: version.clone() }),
-        _ => Ok(()),
-    }
-}
-
-impl Iterator for Read {
-    type Item = Result<RecordBatch, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Arrow(reader) => Some(reader.next()?.map_err(Error::from)),
-            Self::Parquet(reader) => Some(reader.next()?.map_err(Error::from)),
-        }
-    }
 }

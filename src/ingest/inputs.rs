@@ -151,6 +151,26 @@ enum Octets {
     Rows(super::rows::Rows),
 }
 
+impl Octets {
+    /// Octets of the files they lie in, as far as they are theirs.
+    fn of_files(&self) -> u64 {
+        match self {
+            Self::Lasting(source) => source.octets(),
+            Self::Once { .. } => 0,
+            #[cfg(feature = "columns")]
+            Self::Rows(rows) => rows.octets(),
+        }
+    }
+}
+
+/// What became of a source that was looked at.
+enum Looked {
+    /// It has been read.
+    Read,
+    /// What it holds waits for its turn.
+    Waits,
+}
+
 struct Reader<'a> {
     pipeline: Pipeline<'a>,
     joined: bool,
@@ -219,24 +239,25 @@ impl<'a> Reader<'a> {
 
     /// Looks at a source: text is read, captures wait, archives are walked through.
     fn source(&mut self, source: &Source) {
-        let waiting = self.waiting.len();
-        let result = match source.open() {
+        let looked = match source.open() {
             Ok(Opened::Archive(archive)) => {
                 self.archive(source, archive);
-                return self.pipeline.read_whole(source.octets());
+                Ok(Looked::Read)
             }
             Ok(opened) => self.look(source, opened),
             Err(error) => Err(error),
         };
-        if let Err(error) = result {
-            self.unreadable(source, error);
-        }
-        if self.waiting.len() == waiting {
-            self.pipeline.read_whole(source.octets());
+        match looked {
+            Ok(Looked::Waits) => {}
+            Ok(Looked::Read) => self.pipeline.read_whole(source.octets()),
+            Err(error) => {
+                self.unreadable(source, error);
+                self.pipeline.read_whole(source.octets());
+            }
         }
     }
 
-    fn look(&mut self, source: &Source, opened: Opened) -> Result<(), Error> {
+    fn look(&mut self, source: &Source, opened: Opened) -> Result<Looked, Error> {
         let failed = |error| Error::io(source.name.clone(), "read", error);
         let (head, opened) = match opened {
             Opened::Plain { mut file, bytes } => {
@@ -267,7 +288,7 @@ impl<'a> Reader<'a> {
             };
             let input = self.add(&source.name, Kind::Other, 0);
             self.waiting.push(Waiting { input, octets, named: source.named, front: None });
-            return Ok(());
+            return Ok(Looked::Waits);
         }
         let number = u32::try_from(self.inputs.len()).unwrap_or(u32::MAX);
         let (text, bytes) = match opened {
@@ -287,7 +308,7 @@ impl<'a> Reader<'a> {
         if let (Some(what), Some(input)) = (foreign(&head), self.inputs.get_mut(input)) {
             input.notes.push(what.to_owned());
         }
-        Ok(())
+        Ok(Looked::Read)
     }
 
     /// Walks through an archive. Captures are held in memory while there is room, so that they can be put in order.
@@ -476,9 +497,7 @@ impl<'a> Reader<'a> {
                     let of = self.inputs.get(original).map(|input| input.name.clone()).unwrap_or_default();
                     let what = if all { "a copy of" } else { "a copy of the first part of" };
                     self.note(copy.input, format!("{what} {of}, packet by packet: read once"));
-                    if let Octets::Lasting(source) = copy.octets {
-                        self.pipeline.read_whole(source.octets());
-                    }
+                    self.pipeline.read_whole(copy.octets.of_files());
                 }
                 None => place += 1,
             }

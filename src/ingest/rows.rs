@@ -33,7 +33,18 @@ pub(super) struct Rows {
 struct Stretch {
     facts: Option<Facts>,
     /// Where they lie, by the first frame.
-    sources: Vec<(u64, Source, Format)>,
+    lie: Vec<Lie>,
+}
+
+/// Where rows of a range lie: among those of others, all between two places of a file.
+#[derive(Debug)]
+struct Lie {
+    first: u64,
+    source: Source,
+    format: Format,
+    places: Range<u64>,
+    /// Octets of the file, where all of it has been read once these rows and those of others have.
+    octets: u64,
 }
 
 /// What is found in a file of rows, in the order of the rows.
@@ -42,6 +53,7 @@ pub(super) struct Found {
     pub(super) file: i64,
     from: i64,
     first: u64,
+    places: Range<u64>,
     pub(super) front: Option<Front>,
     facts: Option<Facts>,
 }
@@ -71,17 +83,22 @@ pub struct Plan {
 /// Looks through a file of rows.
 pub(super) fn index(source: &Source, format: Format, hasher: &PairHasher) -> Result<Vec<Found>, Error> {
     let mut found: Vec<Found> = Vec::new();
-    for batch in begin(source, format)? {
-        let batch = batch?;
+    let mut read = begin(source, format, 0..u64::MAX)?;
+    loop {
+        let place = read.place();
+        let Some(batch) = read.next().transpose()? else { return Ok(found) };
+        let places = place..read.place();
         let cells = Cells::of(&batch)?;
         for row in 0..cells.len() {
             let (file, from) = cells.place(row);
             let known = found.iter().rposition(|one| (one.file, one.from) == (file, from));
-            let place = known.unwrap_or_else(|| {
-                found.push(Found { file, from, first: cells.frame(row), front: None, facts: None });
+            let known = known.unwrap_or_else(|| {
+                let (first, places) = (cells.frame(row), places.clone());
+                found.push(Found { file, from, first, places, front: None, facts: None });
                 found.len() - 1
             });
-            let Some(one) = found.get_mut(place) else { continue };
+            let Some(one) = found.get_mut(known) else { continue };
+            one.places.end = places.end;
             match cells.kind(row) {
                 Some(Kind::Front) => one.front = front(cells.head(row), hasher),
                 Some(Kind::Facts) => {
@@ -93,21 +110,27 @@ pub(super) fn index(source: &Source, format: Format, hasher: &PairHasher) -> Res
             }
         }
     }
-    Ok(found)
 }
 
-fn begin(source: &Source, format: Format) -> Result<Read, Error> {
+fn begin(source: &Source, format: Format, places: Range<u64>) -> Result<Read, Error> {
     let opened = source.open().map_err(|error| Error::Rows(error.to_string()))?;
-    Read::begin(opened, format)
+    Read::between(opened, format, places)
+}
+
+impl Lie {
+    fn read(&self) -> Result<Read, Error> {
+        begin(&self.source, self.format, self.places.clone())
+    }
 }
 
 impl Rows {
-    /// Adds what a file of rows holds of this capture.
-    pub(super) fn add(&mut self, found: &mut Found, source: &Source, format: Format) -> Result<(), Error> {
+    /// Adds what a file of rows holds of this capture; `octets` is its share of the file.
+    pub(super) fn add(&mut self, found: &mut Found, source: &Source, format: Format, octets: u64) -> Result<(), Error> {
         self.file = found.file;
         let stretch = self.ranges.entry(found.from).or_default();
-        stretch.sources.push((found.first, source.clone(), format));
-        stretch.sources.sort_by_key(|(first, ..)| *first);
+        let (first, source, places) = (found.first, source.clone(), found.places.clone());
+        stretch.lie.push(Lie { first, source, format, places, octets });
+        stretch.lie.sort_by_key(|lie| lie.first);
         match (&stretch.facts, found.facts.take()) {
             (Some(known), Some(more)) if *known != more => Err(Error::Rows(format!(
                 "rows of {} that contradict other rows of it: one capture is extracted once",
@@ -125,6 +148,11 @@ impl Rows {
     /// The capture's name, as it was extracted.
     pub(super) fn name(&self) -> Option<&str> {
         self.ranges.values().find_map(|stretch| Some(stretch.facts.as_ref()?.name.as_str()))
+    }
+
+    /// Octets of the files they lie in, shared with others.
+    pub(super) fn octets(&self) -> u64 {
+        self.ranges.values().flat_map(|stretch| &stretch.lie).map(|lie| lie.octets).sum()
     }
 
     /// The facts of all ranges that count: those behind a damage were read by nobody who read the whole.
@@ -196,13 +224,14 @@ impl Pipeline<'_> {
             let own_packets = facts.frames.packets;
             frames.append(&facts.frames);
             let place = (rows.file, from);
-            for (_, source, format) in &stretch.sources {
+            for lie in &stretch.lie {
                 let mut runs = Runs { place: Some(place), point: self.point, input, before, ..Runs::default() };
-                let mut read = begin(source, *format)?;
+                let mut read = lie.read()?;
                 while self.window(&mut read, &mut runs)? {
                     let duplicates = self.take_runs(&runs.ready, &mut frames, &mut plan.joined, place);
                     frames.duplicates += duplicates.values().sum::<u64>();
                 }
+                self.read_whole(lie.octets);
             }
             let packets = |count: u64| format!(", after packet {count}: ");
             truncated =
@@ -332,8 +361,8 @@ impl<'a> Places<'a> {
         for (facts, stretch) in all.iter().zip(rows.ranges.values()) {
             let place = Some((rows.file, facts.range.0.cast_signed()));
             let mut runs = Runs { place, before, ..Runs::default() };
-            for (_, source, format) in &stretch.sources {
-                for read in begin(source, *format).into_iter().flatten() {
+            for lie in &stretch.lie {
+                for read in lie.read().into_iter().flatten() {
                     if read.and_then(|read| runs.cut(read)).is_err() {
                         break;
                     }
@@ -363,7 +392,7 @@ fn look_through(sources: &[Source]) -> BTreeMap<i64, Rows> {
         let Some(format) = columns::recognise(&head) else { continue };
         for mut found in index(source, format, &PairHasher::default()).unwrap_or_default() {
             // The first pass has told what is wrong with them.
-            let _ = all.entry(found.file).or_default().add(&mut found, source, format);
+            let _ = all.entry(found.file).or_default().add(&mut found, source, format, 0);
         }
     }
     all

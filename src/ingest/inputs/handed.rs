@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::{Input, Kind, Octets, Reader, Waiting};
+use super::{Input, Kind, Looked, Octets, Reader, Waiting};
 use crate::columns;
 use crate::error::Error;
 use crate::ingest::part::{Part, PartInput};
@@ -27,7 +27,7 @@ pub(super) struct Columns {
 
 impl Reader<'_> {
     /// Rows: the captures that they stand for wait like others; rows in order are tracked at once.
-    pub(super) fn rows(&mut self, source: &Source, opened: Opened, format: columns::Format) -> Result<(), Error> {
+    pub(super) fn rows(&mut self, source: &Source, opened: Opened, format: columns::Format) -> Result<Looked, Error> {
         let failed = |error: columns::Error| Error::Rows { input: source.name.clone(), why: error.to_string() };
         if let Some(only) = self.columns.only.filter(|only| *only != format) {
             let why = format!("rows in {}, where {} was announced", format.name(), only.name());
@@ -43,13 +43,18 @@ impl Reader<'_> {
             for (input, count) in self.pipeline.planned(&mut read).map_err(failed)? {
                 *self.columns.duplicates.entry(input).or_default() += count;
             }
-            return Ok(());
+            return Ok(Looked::Read);
         }
         if !source.is_lasting() {
             let why = "rows of whole captures are read twice: save them to a file first";
             return Err(Error::Rows { input: source.name.clone(), why: why.to_owned() });
         }
-        for mut found in rows::index(source, format, self.pipeline.hasher()).map_err(failed)? {
+        let all = rows::index(source, format, self.pipeline.hasher()).map_err(failed)?;
+        let mut shares = (1..=all.len() as u64).rev();
+        let mut octets = source.octets();
+        for mut found in all {
+            let share = octets / shares.next().unwrap_or(1);
+            octets = octets.saturating_sub(share);
             let input = match self.columns.inputs.get(&found.file) {
                 Some(input) => *input,
                 None => {
@@ -62,23 +67,23 @@ impl Reader<'_> {
             };
             let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.input == input) else { continue };
             let Octets::Rows(rows) = &mut waiting.octets else { continue };
-            rows.add(&mut found, source, format).map_err(failed)?;
+            rows.add(&mut found, source, format, share).map_err(failed)?;
             waiting.front = waiting.front.take().or(found.front);
             if let (Some(name), Some(input)) = (rows.name(), self.inputs.get_mut(input)) {
                 name.clone_into(&mut input.name);
                 name.clone_into(&mut input.opened_as);
             }
         }
-        Ok(())
+        Ok(Looked::Waits)
     }
 
     /// A part of evidence that another run has written.
-    pub(super) fn part(&mut self, source: &Source, opened: Opened) -> Result<(), Error> {
+    pub(super) fn part(&mut self, source: &Source, opened: Opened) -> Result<Looked, Error> {
         let unusable = |why: String| Error::Rows { input: source.name.clone(), why };
         let read = match opened {
             Opened::Plain { mut file, .. } => Part::read(&mut file),
             Opened::Stream { head, reader, .. } => Part::read(&mut head.as_slice().chain(reader)),
-            Opened::Archive(_) => return Ok(()),
+            Opened::Archive(_) => return Ok(Looked::Read),
         };
         let mut part = read.map_err(|error| unusable(error.to_string()))?;
         let inputs = std::mem::take(&mut part.inputs);
@@ -94,7 +99,7 @@ impl Reader<'_> {
         }
         self.columns.vessels.push(source.name.clone());
         self.columns.parts.push(part);
-        Ok(())
+        Ok(Looked::Read)
     }
 
     /// Takes in the parts: their inputs have been listed, and what they counted is added.
