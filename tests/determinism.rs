@@ -8,7 +8,7 @@ use std::path::Path;
 
 use lastack::capture::pcap::{self, Pcap};
 use lastack::capture::{Format, LinkType};
-use lastack::segment::{Batch, Decoder, PairHasher};
+use lastack::segment::{Batch, Decoder, Filter, PairHasher};
 use lastack::time::Time;
 use proptest::prelude::*;
 use support::capture_file::{self, Order, Pcapng, Record, Variant};
@@ -167,6 +167,20 @@ proptest! {
             described(batch)
         };
         prop_assert_eq!(decode(false), decode(true));
+    }
+
+    #[test]
+    fn a_filter_keeps_the_same_on_the_thin_path_and_on_the_complete_one(frame in any_frame()) {
+        if let [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x00, packet @ ..]
+            | [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, packet @ ..] = frame.as_slice()
+        {
+            for text in ["tcp", "icmp", "ip", "not net 10.0.0.0/9", "src portrange 0-40000", "syn or rst"] {
+                let mut filter = Filter::default();
+                filter.expression(text).unwrap();
+                let keeps = |link, bytes: &[u8]| filter.keeps_frame(Time(1), link, bytes, bytes.len() as u32, None);
+                prop_assert_eq!(keeps(LinkType::ETHERNET, &frame), keeps(LinkType::RAW, packet), "{}", text);
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 use std::net::IpAddr;
 
 use super::full::{self, Found};
+use super::thin::{self, Addresses, Thin};
 use super::{Flags, Marks, Replace, Segment, ip};
 use crate::capture::LinkType;
 use crate::time::Time;
@@ -53,6 +54,16 @@ impl Shown {
         Self { addresses, ports: Some([segment.src_port, segment.dst_port]), flags, fragment: false }
     }
 
+    /// A segment on the thin path.
+    pub fn of_thin(found: &Thin<'_>) -> Self {
+        let addresses = match found.addresses() {
+            Addresses::V4(src, dst) => [src, dst].map(ip::mapped),
+            Addresses::V6(src, dst) => [*src, *dst],
+        };
+        let (src, dst) = found.ports();
+        Self { addresses, ports: Some([src, dst]), flags: Some(found.flags()), fragment: false }
+    }
+
     /// A packet without ports.
     pub const fn bare(addresses: [[u8; 16]; 2]) -> Self {
         Self { addresses, ports: None, flags: None, fragment: false }
@@ -60,6 +71,10 @@ impl Shown {
 
     /// What a frame holds; nothing where it is neither TCP nor ICMP.
     fn decoded(link: LinkType, bytes: &[u8], original: u32) -> Option<Self> {
+        let plain = || thin::packet(thin::untagged(thin::ethernet(bytes)?)?);
+        if let Some(found) = (link == LinkType::ETHERNET).then(plain).flatten() {
+            return Some(Self::of_thin(&found));
+        }
         Some(match full::decode(link, bytes, original) {
             Found::Segment { segment, src, dst, .. } => Self::of(&segment, [src, dst]),
             Found::Echo(echo) => Self::bare([echo.src, echo.dst]),

@@ -286,12 +286,7 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     fn thin_tagged(&mut self, at: Time, frame: u32, carried: thin::Carried<'_>) -> bool {
         let Some(carried) = thin::untagged(carried) else { return false };
-        let found = match carried.kind {
-            thin::IPV4 => thin::ipv4(carried.rest),
-            thin::IPV6 => thin::ipv6(carried.rest),
-            _ => None,
-        };
-        let Some(found) = found else { return false };
+        let Some(found) = thin::packet(carried) else { return false };
         if let Some(hash) = self.thin_segment(at, frame, &found)
             && carried.tags != 0
         {
@@ -337,11 +332,7 @@ impl<'a> Decoder<'a> {
 
     #[cold]
     fn keeps_thin(&mut self, found: &thin::Thin<'_>) -> bool {
-        let ends = match found.addresses() {
-            thin::Addresses::V4(src, dst) => [src, dst].map(super::ip::mapped),
-            thin::Addresses::V6(src, dst) => [*src, *dst],
-        };
-        self.batch.keeps(&found.segment(), ends)
+        self.batch.keeps_shown(&Shown::of_thin(found))
     }
 
     fn tag(&mut self, frame: u32, hash: u32, tags: u32) {

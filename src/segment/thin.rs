@@ -29,6 +29,7 @@ enum Ip<'a> {
 }
 
 /// What an Ethernet frame carries.
+#[derive(Clone, Copy)]
 pub(super) struct Carried<'a> {
     /// Its EtherType, behind all tags.
     pub kind: u16,
@@ -112,6 +113,15 @@ pub(super) fn untagged(frame: Carried<'_>) -> Option<Carried<'_>> {
         (kind, rest) = (u16::from_be_bytes([*k1, *k2]), after);
     }
     Some(Carried { kind, rest, tags })
+}
+
+/// Decodes what a frame carries, or declines.
+pub(super) fn packet(carried: Carried<'_>) -> Option<Thin<'_>> {
+    match carried.kind {
+        IPV4 => ipv4(carried.rest),
+        IPV6 => ipv6(carried.rest),
+        _ => None,
+    }
 }
 
 /// Decodes an IPv4 packet, or declines.
