@@ -61,8 +61,8 @@ pub(super) fn run(options: &Analyze) -> anyhow::Result<Status> {
     if protection.digest.is_some() {
         digest::add(&mut material.report.inputs, &given.sources)?;
     }
-    if options.evidence {
-        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, target.output())?;
+    if let (true, Target::Folder(folder)) = (options.evidence, &mut target) {
+        evidence::all(&material.report, &evidence.inputs, &given.sources, replace, folder, &evidence.workers)?;
     }
     if held.any {
         material.report.gate = Some(hold(&held, &material.report, options.gate.case.is_some()));

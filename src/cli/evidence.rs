@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-use super::output::{complain, file_or_stdout, print};
+use super::output::{Folder, complain, file_or_stdout, print};
 use super::{Evidence, Status, redaction};
 use crate::capture::excerpt::recorded_line;
 use crate::diagnosis::Subject;
-use crate::ingest::{self, Cut, Met, excerpt};
+use crate::ingest::{self, Cut, Met, Workers, excerpt};
 use crate::input::{self, Source};
-use crate::report::{Output, model, visible};
+use crate::report::{model, visible};
 use crate::segment::{Filter, Replace};
 use crate::snapshot::moment;
 use crate::time::Time;
@@ -112,7 +112,8 @@ pub(super) fn all(
     inputs: &[ingest::Input],
     sources: &[Source],
     replace: Option<&dyn Replace>,
-    folder: &mut dyn Output,
+    folder: &mut Folder,
+    workers: &Workers,
 ) -> anyhow::Result<()> {
     let report: Report = serde_json::from_value(serde_json::to_value(report)?)?;
     let opened_as = |id: &str| {
@@ -122,11 +123,19 @@ pub(super) fn all(
         };
         Some((sources.iter().find(inside)?.clone(), name.clone()))
     };
+    let mut wanted = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.point.is_some()).take(MOST) {
         let parts = report.parts(finding)?;
         let sources: Vec<(Source, String)> = parts.iter().filter_map(|input| opened_as(&input.id)).collect();
-        let name = format!("evidence/{}.pcapng", finding.id);
-        match folder.file(&name, &mut |file| write(finding, &parts, &sources, replace, file).map(|_| ())) {
+        wanted.push((finding, parts, sources));
+    }
+    let names: Vec<String> = wanted.iter().map(|(finding, ..)| format!("evidence/{}.pcapng", finding.id)).collect();
+    let results = folder.files(&names, workers, |number, file| match wanted.get(number) {
+        Some((finding, parts, sources)) => write(finding, parts, sources, replace, file).map(|_| ()),
+        None => Ok(()),
+    });
+    for ((finding, ..), result) in wanted.iter().zip(results) {
+        match result {
             Ok(()) => {}
             // What has no evidence is reported all the same; a disk that is full is another matter.
             Err(error) if error.kind() == io::ErrorKind::Other => {

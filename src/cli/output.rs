@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{interrupt, log};
+use crate::ingest::Workers;
 use crate::report::Output;
 
 /// Says something on standard error; whoever does not listen is not missed.
@@ -52,6 +53,20 @@ impl Folder {
         Ok(Self { path: path.to_owned(), made, waiting: Vec::new() })
     }
 
+    /// Makes several files side by side, each filled by one thread; what became of each stands in their order.
+    pub(super) fn files(
+        &mut self,
+        names: &[String],
+        workers: &Workers,
+        write: impl Fn(usize, &mut dyn Write) -> io::Result<()> + Sync,
+    ) -> Vec<io::Result<()>> {
+        let path = &self.path;
+        let results = workers.map(names, |number, name| fill(&path.join(name), &mut |file| write(number, file)));
+        let written = names.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        self.waiting.extend(written.map(|(name, _)| name.clone()));
+        results
+    }
+
     /// Moves all files to their places, and removes what an earlier report left and this one did not write.
     pub(super) fn finish(mut self) -> anyhow::Result<Vec<String>> {
         let written = std::mem::take(&mut self.waiting);
@@ -82,15 +97,19 @@ impl Folder {
 
 impl Output for Folder {
     fn file(&mut self, name: &str, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let path = self.path.join(name);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(named)?;
-        }
-        write_beside(&path, write).map_err(named)?;
+        fill(&self.path.join(name), write)?;
         self.waiting.push(name.to_owned());
         Ok(())
     }
+}
+
+/// Writes a file of a folder beside its place, and makes the folder that it lies in.
+fn fill(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(named)?;
+    }
+    write_beside(path, write).map_err(named)
 }
 
 impl Drop for Folder {
