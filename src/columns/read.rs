@@ -124,7 +124,7 @@ fn groups_between(sizes: impl Iterator<Item = u64>, places: &Range<u64>) -> (Vec
     let (mut groups, mut before, mut begin) = (Vec::new(), 0, 0_u64);
     for (group, size) in sizes.enumerate() {
         let end = begin.saturating_add(size);
-        if end > places.start && begin < places.end {
+        if end > begin.max(places.start) && begin < places.end {
             if groups.is_empty() {
                 before = begin;
             }
