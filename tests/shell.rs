@@ -65,6 +65,9 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(complete("lastack ba"), ["batch"]);
     assert_eq!(complete("lastack batch --base"), ["--baseline"]);
     assert_eq!(complete("lastack batch --fail-on w"), ["warning"]);
+    assert_eq!(complete("lastack analyze --format j"), ["json", "jsonl", "junit"]);
+    assert_eq!(complete("lastack explain per-host"), ["per-host-paws-drop"]);
+    assert_eq!(complete("lastack explain 2"), ["2msl"]);
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! `lastack completions` and `lastack man`: for shells and man(1), from the same definitions as the help.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::Status;
 use super::output::{file_or_stdout, whole};
+use crate::diagnosis::{RULES, TOPICS};
+use crate::report::FORMATS;
 
 /// What `completions` takes.
 #[derive(Args, Debug)]
@@ -31,9 +35,24 @@ pub(super) struct Pages {
 
 pub(super) fn completions(options: &Completions) -> anyhow::Result<Status> {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut super::command(), "lastack", &mut text);
+    clap_complete::generate(options.shell, &mut offering(), "lastack", &mut text);
     file_or_stdout(None, &mut |out| out.write_all(&text))?;
     Ok(Status::Fine)
+}
+
+/// The program with words to choose from where it takes any: it knows more of them than it offers (names in small letters,
+/// lists of formats), and says more of a wrong one than that it is not among a hundred.
+fn offering() -> Command {
+    let rules = RULES.iter().flat_map(|rule| [rule.code, rule.name]);
+    let topics: BTreeSet<&str> = rules.chain(TOPICS.iter().map(|(name, _)| *name)).collect();
+    let formats = FORMATS.iter().map(|format| format.name);
+    super::command()
+        .mut_subcommand("explain", |command| {
+            command.mut_arg("topic", |topic| topic.value_parser(PossibleValuesParser::new(topics)))
+        })
+        .mut_subcommand("analyze", |command| {
+            command.mut_arg("format", |format| format.value_parser(PossibleValuesParser::new(formats)))
+        })
 }
 
 pub(super) fn man(options: &Pages) -> anyhow::Result<Status> {
