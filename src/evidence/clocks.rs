@@ -52,6 +52,8 @@ const MOST: usize = 26;
 const JITTER: f64 = 0.05;
 /// Drift against the capture's clock that a line forgives.
 const DRIFT: f64 = 1e-4;
+/// The widest line that tells anything: where jitter and drift fill more of the circle, offsets lie on it by chance.
+const WIDEST: f64 = 4_294_967_296.0 / 64.0;
 
 impl Clock {
     /// Its value at a time.
@@ -133,7 +135,11 @@ fn best_line(sample: &[Tick], origin: Time, length: Span) -> Option<Line> {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn line_at(hertz: u32, sample: &[Tick], origin: Time, length: Span) -> Option<Line> {
-    let width = (f64::from(hertz) * (JITTER + DRIFT * length.secs())).ceil() as u32 + 2;
+    let width = (f64::from(hertz) * (JITTER + DRIFT * length.secs())).ceil() + 2.0;
+    if width > WIDEST {
+        return None;
+    }
+    let width = width as u32;
     let mut offsets: Vec<(u32, Time)> = sample.iter().map(|tick| (offset(hertz, tick, origin), tick.at)).collect();
     offsets.sort_unstable();
     let window = fullest_window(&offsets, width)?;
@@ -253,6 +259,15 @@ mod tests {
             .collect();
         let found = tell_apart(&random);
         assert!(found.random && found.clocks.is_empty());
+    }
+
+    #[test]
+    fn over_years_only_slow_clocks_draw_a_line() {
+        let year = 365 * 86_400 * 1000;
+        assert!(tell_apart(&ticks(&[(1_000_000, 0)], 6, year)).clocks.is_empty(), "drift fills the circle of 1 MHz");
+        let found = tell_apart(&ticks(&[(100, 7)], 6, year));
+        assert_eq!(found.clocks.iter().map(|clock| (clock.hertz, clock.attempts)).collect::<Vec<_>>(), [(100, 6)]);
+        assert!(tell_apart(&ticks(&[(1000, 0)], 6, 40 * year)).clocks.is_empty());
     }
 
     #[test]
