@@ -4,7 +4,7 @@ mod support;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use lastack::evidence::Evidence;
@@ -225,6 +225,66 @@ fn a_cut_capture_is_analysed_up_to_the_cut_and_says_so() {
         assert!(report["inputs"][0]["truncated"].as_str().unwrap().contains("at byte"));
         assert!(report["inputs"][0]["packets"].as_u64().unwrap() > 0);
     }
+}
+
+/// A count below zero is printed as nearly 2^64, and damage prints anything: sums and shares of such numbers must not
+/// overflow. Arithmetic is checked here; in the program that people use it would wrap, and nobody would see.
+#[test]
+fn numbers_of_any_size_that_hosts_print() {
+    let capture = analysis::fixture("h_recycle_on_with_listen_overflow.pcap");
+    let host = Path::new("fixtures/hosts/h_recycle_on_with_listen_overflow");
+    let mut findings = 0;
+    for huge in ["18446744073709551615", "9223372036854775807", "300000000000000000", "4294967295"] {
+        for every in 1..4 {
+            for folder in fs::read_dir("fixtures/diagnoses").unwrap().map(|entry| entry.unwrap().path()) {
+                for text in files(&folder).iter().filter(|path| path.extension().is_some_and(|e| e == "txt")) {
+                    findings += findings_of_enlarged(&[text], None, huge, every);
+                }
+            }
+            let (before, after) = (host.join("before"), host.join("after"));
+            findings += findings_of_enlarged(&[&after], Some(&capture), huge, every);
+            findings += findings_of_enlarged(&[&before, &after], Some(&capture), huge, every);
+        }
+    }
+    assert!(findings > 500, "only {findings} findings: texts are not recognised any more");
+}
+
+/// How many findings come of texts, or folders of them, in which every so-manieth number is a huge one.
+fn findings_of_enlarged(inputs: &[&Path], capture: Option<&Path>, huge: &str, every: usize) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, input) in inputs.iter().enumerate() {
+        let own = folder.path().join(number.to_string());
+        fs::create_dir(&own).unwrap();
+        for file in files(input) {
+            let text = enlarged(&fs::read_to_string(&file).unwrap(), huge, every);
+            fs::write(own.join(file.file_name().unwrap()), text).unwrap();
+        }
+    }
+    let arguments = std::iter::once(folder.path()).chain(capture).map(Path::to_owned);
+    let (sources, _) = input::expand(&arguments.collect::<Vec<_>>());
+    let reading = ingest::read(&sources, 1, &|_| {}).unwrap();
+    let evidence = Evidence::new(reading.inputs, reading.parts);
+    analysis::report_json(&evidence);
+    analysis::findings(&evidence).len()
+}
+
+/// A text with every so-manieth of the words that are numbers made huge.
+fn enlarged(text: &str, huge: &str, every: usize) -> String {
+    let ends = [' ', '\t', '\n', ',', '='];
+    let mut numbers = 0;
+    let enlarge = |piece: &str| {
+        let word = piece.trim_end_matches(ends);
+        numbers += usize::from(word.parse::<u128>().is_ok());
+        let chosen = word.parse::<u128>().is_ok() && numbers % every == 0;
+        if chosen { format!("{huge}{}", &piece[word.len()..]) } else { piece.to_owned() }
+    };
+    text.split_inclusive(ends).map(enlarge).collect()
+}
+
+/// A file, or all files of a folder.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let Ok(folder) = fs::read_dir(path) else { return vec![path.to_owned()] };
+    folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
 }
 
 /// The records of the short conversation.

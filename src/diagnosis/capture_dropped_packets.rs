@@ -19,8 +19,8 @@ fn judge(case: &Case<'_>) -> Verdict {
 
 fn at(case: &Case<'_>, point: u16) -> Option<super::Finding> {
     let sight = case.sight().at(point);
-    let counted: u64 =
-        captures(case).filter(|one| one.capture.point == point).map(|one| one.capture.frames.dropped_total()).sum();
+    let here = captures(case).filter(|one| one.capture.point == point);
+    let counted = here.map(|one| one.capture.frames.dropped_total()).fold(0, u64::saturating_add);
     let affected = sight.with_holes.count + sight.tails.count + sight.unseen_answers.count;
     if counted == 0 && affected == 0 {
         return None;

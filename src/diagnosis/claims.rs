@@ -81,7 +81,8 @@ impl<'a> Claims<'a> {
 
     /// The sum of two counters, as far as they are told.
     pub fn sum(&self, counters: &[&'static str]) -> u64 {
-        counters.iter().filter_map(|counter| self.counted(counter)).map(|counted| counted.amount).sum()
+        let counted = counters.iter().filter_map(|counter| self.counted(counter));
+        counted.map(|counted| counted.amount).fold(0, u64::saturating_add)
     }
 
     /// A count that no MIB has: values of one thing each (a CPU, an interface), summed at every moment.

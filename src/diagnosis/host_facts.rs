@@ -244,7 +244,8 @@ impl<'a> HostFacts<'a> {
     fn rest(&self, passive: u64) -> Text {
         let grown = |counter: &str| self.host.delta(counter).map_or(0, |delta| delta.delta);
         let (requests, accepts) = (grown(REQ_Q_FULL_DROP), grown(LISTEN_OVERFLOWS));
-        let Some(left) = self.seen.all.checked_sub(passive).filter(|left| *left > 0 && requests + accepts > 0) else {
+        let both = requests.saturating_add(accepts);
+        let Some(left) = self.seen.all.checked_sub(passive).filter(|left| *left > 0 && both > 0) else {
             return Text::default();
         };
         if left == requests {
@@ -259,7 +260,7 @@ impl<'a> HostFacts<'a> {
                 requests,
                 also
             )
-        } else if requests <= left && left <= requests + accepts {
+        } else if (requests..=both).contains(&left) {
             say!(
                 "The other {left} of the {syns} met a full queue: TCPReqQFullDrop grew by {requests}, and ListenOverflows by {accepts}, which counts final ACKs of handshakes as well.",
                 left,
@@ -288,7 +289,8 @@ impl<'a> HostFacts<'a> {
             let short = counter.trim_start_matches("TcpExt");
             grown.push(say!("{short} {delta} ({what})", short, delta = delta.delta, what = Text::of(what)));
             if counter != LISTEN_DROPS {
-                *counted.get_or_insert(0) += delta.delta;
+                let sum = counted.get_or_insert(0);
+                *sum = sum.saturating_add(delta.delta);
             }
             if delta.delta > 0 {
                 exhibits.extend(counter_exhibits(short, &delta));

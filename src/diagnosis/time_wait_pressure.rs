@@ -283,7 +283,7 @@ fn finding(case: &Case<'_>, population: &Population, pressure: &Pressure, claime
     let resets = population.overflow.as_ref().map_or(0, |overflow| overflow.fins_reset.len() as u64);
     let (limit, overflowed) = (pressure.limit, pressure.overflowed);
     let held = population.peak.1.min(limit);
-    let needed = held + overflowed;
+    let needed = held.saturating_add(overflowed);
     finding.title = match (resets, overflowed) {
         (0, 0) => say!("{host} holds {held} of the {limit} TIME-WAITs it may", host, held, limit),
         (0, _) => say!(

@@ -76,8 +76,8 @@ fn totals(evidence: &Evidence) -> Totals {
     let tally = &evidence.tally;
     let opened = |opened: Opened| tally.opens.get(&opened).copied().unwrap_or(0);
     Totals {
-        packets: captures().map(|capture| capture.frames.packets).sum(),
-        segments: captures().map(|capture| capture.frames.segments).sum(),
+        packets: captures().map(|capture| capture.frames.packets).fold(0, u64::saturating_add),
+        segments: captures().map(|capture| capture.frames.segments).fold(0, u64::saturating_add),
         connections: evidence.connection_count() as u64,
         attempts: evidence.connection_count() as u64 - opened(Opened::BeforeCapture),
         attempts_unanswered: opened(Opened::Unanswered) + opened(Opened::Unreachable),
@@ -216,7 +216,7 @@ fn facts(capture: &Capture, streams: u64) -> CaptureFacts {
 fn points(evidence: &Evidence) -> Vec<Point> {
     let one = |(number, point): (u16, &crate::evidence::Point)| {
         let frames = || point.inputs.iter().filter_map(|input| Some(&evidence.capture(*input)?.frames));
-        let packets = frames().map(|frames| frames.packets).sum();
+        let packets = frames().map(|frames| frames.packets).fold(0, u64::saturating_add);
         Point {
             id: format!("p{}", number + 1),
             inputs: point.inputs.iter().map(|input| format!("i{}", input + 1)).collect(),

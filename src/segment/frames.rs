@@ -70,7 +70,7 @@ impl Skips {
             if *count == 0 && *more > 0 {
                 *first = more_first.saturating_add(base);
             }
-            *count += more;
+            *count = count.saturating_add(*more);
         }
     }
 
@@ -122,10 +122,10 @@ impl FlagCounts {
 
     /// Adds the counts of another batch.
     pub fn append(&mut self, other: &Self) {
-        self.syn += other.syn;
-        self.syn_ack += other.syn_ack;
-        self.fin += other.fin;
-        self.rst += other.rst;
+        self.syn = self.syn.saturating_add(other.syn);
+        self.syn_ack = self.syn_ack.saturating_add(other.syn_ack);
+        self.fin = self.fin.saturating_add(other.fin);
+        self.rst = self.rst.saturating_add(other.rst);
     }
 }
 
@@ -222,10 +222,10 @@ impl Frames {
         if previous != Time::MIN && next != Time::MIN && Clock::strays(previous, next) {
             self.clock.note(previous, next, first_timed);
         }
-        self.packets += later.packets;
-        self.left_out += later.left_out;
-        self.segments += later.segments;
-        self.slow_path += later.slow_path;
+        self.packets = self.packets.saturating_add(later.packets);
+        self.left_out = self.left_out.saturating_add(later.left_out);
+        self.segments = self.segments.saturating_add(later.segments);
+        self.slow_path = self.slow_path.saturating_add(later.slow_path);
         self.first_at = self.first_at.min(later.first_at);
         self.last_at = self.last_at.max(later.last_at);
         if let Some((from, until)) = later.recorded {
@@ -238,7 +238,7 @@ impl Frames {
         if later_last != Time::MIN {
             *last = later_last;
         }
-        self.duplicates += later.duplicates;
+        self.duplicates = self.duplicates.saturating_add(later.duplicates);
         self.flags.append(&later.flags);
         self.link_types |= later.link_types;
         // The counters of a capture only grow; the last one counts.
@@ -270,7 +270,7 @@ impl Frames {
 
     pub(super) fn add_odd(&mut self, reason: Cow<'static, str>, count: u64) {
         match self.odd_records.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, sum)) => *sum += count,
+            Some((_, sum)) => *sum = sum.saturating_add(count),
             None => self.odd_records.push((reason, count)),
         }
     }

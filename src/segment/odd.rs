@@ -27,7 +27,7 @@ impl Noted {
         if self.count == 0 && later.count > 0 {
             self.first = later.first.saturating_add(base);
         }
-        self.count += later.count;
+        self.count = self.count.saturating_add(later.count);
     }
 }
 

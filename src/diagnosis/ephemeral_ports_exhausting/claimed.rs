@@ -112,7 +112,7 @@ fn weigh(host: &Claims<'_>, held: &PortsHeld<'_>, failed: bool) -> Option<(Sever
 /// An application's log says it, and no listing of sockets was made.
 fn only_logged(host: &Claims<'_>) -> Finding {
     let failed = host.logged(LogKind::NoFreePort);
-    let count: u64 = failed.iter().map(|logged| logged.count).sum();
+    let count = failed.iter().map(|logged| logged.count).fold(0, u64::saturating_add);
     let title = say!("an application found no free port {count} times", count);
     let summary = say!(
         "connect() failed with EADDRNOTAVAIL: every port towards that destination was held, most likely by TIME-WAITs of connections that this host closed. No listing of sockets tells which."

@@ -22,7 +22,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         .into_iter()
         .filter_map(|counter| host.moved(counter))
         .collect();
-    let aborted: u64 = counted.iter().map(|counted| counted.amount).sum();
+    let aborted = counted.iter().map(|counted| counted.amount).fold(0, u64::saturating_add);
     let opens = host.sum(&["TcpActiveOpens", "TcpPassiveOpens"]);
     let share = percent(aborted, opens).filter(|share| *share > SHARE && aborted >= FEW)?;
     let title =

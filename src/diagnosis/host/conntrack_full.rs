@@ -43,7 +43,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
         exhibits.push(line(message.source, Text::value(message.text.to_string())));
     }
     let severity = severity?;
-    let messages: u64 = logged.iter().map(|message| message.count).sum();
+    let messages = logged.iter().map(|message| message.count).fold(0, u64::saturating_add);
     let title = match &drops {
         Some(drops) => say!("the connection tracker dropped packets: {drops}", drops),
         None => say!("the connection tracker's table was full: packets dropped"),

@@ -28,7 +28,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let share = percent(table.time_wait, table.entries).filter(|share| *share >= SHARE)?;
     let limit = host.live_number("net.netfilter.nf_conntrack_max");
     // Without pressure it is how things are.
-    let crowded = limit.is_some_and(|limit| table.entries * 4 > limit);
+    let crowded = limit.is_some_and(|limit| table.entries.saturating_mul(4) > limit);
     let title = say!(
         "{time_wait} of {entries} tracked connections are closed already",
         time_wait = table.time_wait,

@@ -18,7 +18,7 @@ fn host(host: &Claims<'_>) -> Option<Finding> {
     let counters = ["TcpExtTCPBacklogDrop", "TcpExtTCPRcvQDrop", "TcpExtTCPZeroWindowDrop"];
     let counted: Vec<_> = counters.into_iter().filter_map(|counter| host.moved(counter)).collect();
     let worst = counted.iter().max_by_key(|counted| counted.amount)?;
-    let dropped: u64 = counted.iter().map(|counted| counted.amount).sum();
+    let dropped = counted.iter().map(|counted| counted.amount).fold(0, u64::saturating_add);
     let rate: f64 = counted.iter().filter_map(super::super::claims::Counted::per_s).sum();
     let severity = if rate >= PER_S { Severity::Warning } else { Severity::Info };
     let title = say!("segments dropped at sockets: {worst}", worst);

@@ -26,8 +26,8 @@ struct Told {
 
 impl Told {
     fn share(&self) -> u64 {
-        let share = self.held.zip(self.limit).and_then(|((held, _), (limit, _))| (held * 100).checked_div(limit));
-        share.unwrap_or(0)
+        let (Some((held, _)), Some((limit, _))) = (self.held, self.limit) else { return 0 };
+        held.saturating_mul(100).checked_div(limit).unwrap_or(0)
     }
 }
 
