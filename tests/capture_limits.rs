@@ -97,6 +97,26 @@ fn drops_that_the_file_counts_are_told_in_both_byte_orders() {
     }
 }
 
+/// Holes of connections that are open at once take turns, and which of them lie together depends on the hash.
+#[test]
+fn a_connection_with_several_holes_counts_once() {
+    let script = "
+repeat 60 every 0.001 ports+1
+  1.0      198.51.100.7:40000 > 192.0.2.80:80   S
+  +0.0002  192.0.2.80:80 > 198.51.100.7:40000   S.
+  +0.001   198.51.100.7:40000 > 192.0.2.80:80   .
+  +0.3     198.51.100.7:40000 > 192.0.2.80:80   P.  len=500 hidden
+  +0.0001  198.51.100.7:40000 > 192.0.2.80:80   P.  len=500
+  +0.1     192.0.2.80:80 > 198.51.100.7:40000   .
+  +0.3     198.51.100.7:40000 > 192.0.2.80:80   P.  len=500 hidden
+  +0.0001  198.51.100.7:40000 > 192.0.2.80:80   P.  len=500
+  +0.1     192.0.2.80:80 > 198.51.100.7:40000   .
+end
+";
+    let finding = warns(&flow::pcap(script).unwrap(), "CAP003");
+    assert_eq!((finding.metrics["holes"], finding.metrics["connections"]), (120.0, 60.0));
+}
+
 #[test]
 fn a_clock_that_steps_back_is_told_and_reordering_is_not() {
     let stepped = |nanos: u64| {

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use hashbrown::HashSet;
+
 use super::Evidence;
 use super::groups::Place;
 use crate::connection::{Connection, Opened, Side, Socket, Tracked};
@@ -145,7 +147,8 @@ impl Part {
     }
 
     fn add_holes(&mut self, number: u16, shard: &Tracked) {
-        let mut last = None;
+        // Holes of connections take turns, and whose do depends on the shard.
+        let mut known = HashSet::new();
         for hole in shard.unseen() {
             let (point, place) = (hole.connection.point(), (number, hole.connection.index()));
             if hole.connection.missing_direction().is_some() {
@@ -154,10 +157,9 @@ impl Part {
             let sight = self.points.entry(point).or_default();
             sight.holes += 1;
             sight.octets += hole.octets;
-            if last != Some(place) {
+            if known.insert(place) {
                 sight.with_holes.add(hole.frame, place);
             }
-            last = Some(place);
         }
     }
 
