@@ -28,7 +28,7 @@ mod walk;
 mod workers;
 
 pub use again::{Row, Wanted, look_again};
-pub use excerpt::{Cut, Met, excerpt};
+pub use excerpt::{Cut, Met, excerpts};
 #[cfg(feature = "columns")]
 pub use extract::Extract;
 pub use inputs::{How, Input, Kind, Reading, read, read_as};

@@ -6,9 +6,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use lastack::capture::excerpt::Frame;
 use lastack::capture::pcap::{self, Pcap};
 use lastack::capture::{Format, LinkType};
-use lastack::segment::{Batch, Decoder, Filter, PairHasher};
+use lastack::segment::{Batch, Decoder, Filter, PairHasher, Seen};
 use lastack::time::Time;
 use proptest::prelude::*;
 use support::capture_file::{self, Order, Pcapng, Record, Variant};
@@ -177,7 +178,10 @@ proptest! {
             for text in ["tcp", "icmp", "ip", "not net 10.0.0.0/9", "src portrange 0-40000", "syn or rst"] {
                 let mut filter = Filter::default();
                 filter.expression(text).unwrap();
-                let keeps = |link, bytes: &[u8]| filter.keeps_frame(Time(1), link, bytes, bytes.len() as u32, None);
+                let keeps = |link, bytes: &[u8]| {
+                    let frame = Frame { number: 0, at: Time(1), link, bytes, original: bytes.len() as u32 };
+                    filter.keeps_frame(&Seen::new(frame, None))
+                };
                 prop_assert_eq!(keeps(LinkType::ETHERNET, &frame), keeps(LinkType::RAW, packet), "{}", text);
             }
         }

@@ -15,7 +15,7 @@ use super::output::{Folder, complain, file_or_stdout, print};
 use super::{Evidence, Status, redaction};
 use crate::capture::excerpt::recorded_line;
 use crate::diagnosis::Subject;
-use crate::ingest::{self, Cut, Met, Workers, excerpt};
+use crate::ingest::{self, Cut, Met, Workers, excerpts};
 use crate::input::{self, Source};
 use crate::report::{model, visible};
 use crate::segment::{Filter, Replace};
@@ -91,10 +91,11 @@ pub(super) fn run(options: &Evidence) -> anyhow::Result<Status> {
         );
     }
     let sources = sources(&parts, &options.input)?;
+    let pass = Pass { findings: vec![finding], parts, sources };
     let replace = redactor.as_ref().map(|redactor| redactor as &dyn Replace);
     let mut taken = 0;
     file_or_stdout(options.out.as_deref(), &mut |file| {
-        taken = write(finding, &parts, &sources, replace, file)?;
+        taken = pass.write(replace, &mut [file]).into_iter().sum::<io::Result<u64>>()?;
         Ok(())
     })?;
     if let Some(out) = options.out.as_deref().filter(|_| !options.quiet) {
@@ -123,45 +124,68 @@ pub(super) fn all(
         };
         Some((sources.iter().find(inside)?.clone(), name.clone()))
     };
-    let mut wanted = Vec::new();
-    for finding in report.findings.iter().filter(|finding| finding.point.is_some()).take(MOST) {
-        let parts = report.parts(finding)?;
+    let wanted: Vec<&Finding> = report.findings.iter().filter(|finding| finding.point.is_some()).take(MOST).collect();
+    let mut of_point: BTreeMap<&Option<String>, Vec<&Finding>> = BTreeMap::new();
+    wanted.iter().for_each(|finding| of_point.entry(&finding.point).or_default().push(finding));
+    let mut passes = Vec::new();
+    for findings in of_point.values() {
+        let parts = findings.first().map_or_else(|| Ok(Vec::new()), |finding| report.parts(finding))?;
         let sources: Vec<(Source, String)> = parts.iter().filter_map(|input| opened_as(&input.id)).collect();
-        wanted.push((finding, parts, sources));
+        // A pass of its own for each thread.
+        for findings in findings.chunks(findings.len().div_ceil(workers.count()).max(1)) {
+            passes.push(Pass { findings: findings.to_vec(), parts: parts.clone(), sources: sources.clone() });
+        }
     }
-    let names: Vec<String> = wanted.iter().map(|(finding, ..)| format!("evidence/{}.pcapng", finding.id)).collect();
-    let results = folder.files(&names, workers, |number, file| match wanted.get(number) {
-        Some((finding, parts, sources)) => write(finding, parts, sources, replace, file).map(|_| ()),
-        None => Ok(()),
+    let name = |finding: &&Finding| format!("evidence/{}.pcapng", finding.id);
+    let names: Vec<Vec<String>> = passes.iter().map(|pass| pass.findings.iter().map(name).collect()).collect();
+    let results = folder.files(&names, workers, |number, files| {
+        let written = passes.get(number).map(|pass| pass.write(replace, files)).unwrap_or_default();
+        written.into_iter().map(|taken| taken.map(|_| ())).collect()
     });
-    for ((finding, ..), result) in wanted.iter().zip(results) {
-        match result {
-            Ok(()) => {}
+    let findings = passes.iter().flat_map(|pass| &pass.findings);
+    let mut failed: BTreeMap<&str, io::Error> = findings
+        .zip(results.into_iter().flatten())
+        .filter_map(|(finding, result)| Some((finding.id.as_str(), result.err()?)))
+        .collect();
+    for Finding { id, .. } in wanted {
+        match failed.remove(id.as_str()) {
+            None => {}
             // What has no evidence is reported all the same; a disk that is full is another matter.
-            Err(error) if error.kind() == io::ErrorKind::Other => {
-                complain(&format!("{}: no evidence: {error}", finding.id))
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot write the evidence of {}", finding.id));
-            }
+            Some(error) if error.kind() == io::ErrorKind::Other => complain(&format!("{id}: no evidence: {error}")),
+            Some(error) => return Err(error).with_context(|| format!("cannot write the evidence of {id}")),
         }
     }
     Ok(())
 }
 
-/// Cuts the packets of a finding out of all captures that it was found in, and says how many there are.
-fn write(
-    finding: &Finding,
-    parts: &[&Input],
-    sources: &[(Source, String)],
-    replace: Option<&dyn Replace>,
-    file: &mut dyn Write,
-) -> io::Result<u64> {
-    let mut taken = 0_u64;
-    for (input, source) in parts.iter().zip(sources) {
-        taken = taken.saturating_add(cut(finding, input, source, replace, file)?);
+/// Findings of one capture point, whose evidence is cut in one pass over its captures.
+struct Pass<'a> {
+    findings: Vec<&'a Finding>,
+    parts: Vec<&'a Input>,
+    /// Where each of them is.
+    sources: Vec<(Source, String)>,
+}
+
+impl Pass<'_> {
+    /// Cuts the packets of each finding into a file of its own, and says how many there are.
+    fn write(&self, replace: Option<&dyn Replace>, files: &mut [&mut dyn Write]) -> Vec<io::Result<u64>> {
+        let mut taken: Vec<io::Result<u64>> = self.findings.iter().map(|_| Ok(0)).collect();
+        for (input, source) in self.parts.iter().zip(&self.sources) {
+            for (sum, more) in taken.iter_mut().zip(cut(&self.findings, input, source, replace, files)) {
+                if let Ok(before) = *sum {
+                    *sum = more.map(|more| before.saturating_add(more));
+                }
+            }
+            if taken.iter().all(Result::is_err) {
+                break;
+            }
+        }
+        let any = |taken| match taken {
+            Ok(0) => Err(io::Error::other("no packet of the inputs belongs to the finding")),
+            taken => taken,
+        };
+        taken.into_iter().map(any).collect()
     }
-    if taken == 0 { Err(io::Error::other("no packet of the inputs belongs to the finding")) } else { Ok(taken) }
 }
 
 fn read(path: &Path) -> anyhow::Result<Report> {
@@ -247,22 +271,34 @@ fn base(name: &str) -> &str {
     name.rsplit(['/', '\\']).next().unwrap_or(name)
 }
 
-/// Cuts the packets of a finding out of one input.
+/// Cuts the packets of each finding out of one input.
 fn cut(
-    finding: &Finding,
+    findings: &[&Finding],
     input: &Input,
     (source, name): &(Source, String),
     replace: Option<&dyn Replace>,
-    file: &mut dyn Write,
-) -> io::Result<u64> {
-    let cut =
-        Cut { filter: finding.selector.filter(), comments: finding.comments(&input.id), about: finding.about(input) };
-    let met = excerpt(source, name, &cut, replace, file);
-    let met = met.map_err(|error| io::Error::other(format!("{error}; name the right file with --input")))?;
-    differs(input, &met).map_or(Ok(()), |what| {
-        Err(io::Error::other(format!("{name} is not the capture that the report was made of: {what}")))
-    })?;
-    Ok(met.taken)
+    files: &mut [&mut dyn Write],
+) -> Vec<io::Result<u64>> {
+    let cut = |finding: &&Finding| Cut {
+        filter: finding.selector.filter(),
+        comments: finding.comments(&input.id),
+        about: finding.about(input),
+    };
+    let cuts: Vec<Cut> = findings.iter().map(cut).collect();
+    let files = files.iter_mut().map(|file| &mut **file as &mut dyn Write);
+    let (taken, wrong) = match excerpts(source, name, cuts.iter().zip(files), replace) {
+        Ok((met, taken)) => {
+            let told = |what| format!("{name} is not the capture that the report was made of: {what}");
+            (taken, differs(input, &met).map(told))
+        }
+        Err(error) => {
+            (cuts.iter().map(|_| Ok(0)).collect(), Some(format!("{error}; name the right file with --input")))
+        }
+    };
+    match wrong {
+        Some(wrong) => taken.into_iter().map(|taken| taken.and(Err(io::Error::other(wrong.clone())))).collect(),
+        None => taken,
+    }
 }
 
 /// What shows that a file is not the one that was analysed.

@@ -53,16 +53,29 @@ impl Folder {
         Ok(Self { path: path.to_owned(), made, waiting: Vec::new() })
     }
 
-    /// Makes several files side by side, each filled by one thread; what became of each stands in their order.
+    /// Makes several sets of files side by side. Those of a set are open at once and filled by one thread, which says
+    /// what became of each; that, or why a file could not be made, stands in their order.
     pub(super) fn files(
         &mut self,
-        names: &[String],
+        sets: &[Vec<String>],
         workers: &Workers,
-        write: impl Fn(usize, &mut dyn Write) -> io::Result<()> + Sync,
-    ) -> Vec<io::Result<()>> {
+        write: impl Fn(usize, &mut [&mut dyn Write]) -> Vec<io::Result<()>> + Sync,
+    ) -> Vec<Vec<io::Result<()>>> {
         let path = &self.path;
-        let results = workers.map(names, |number, name| fill(&path.join(name), &mut |file| write(number, file)));
-        let written = names.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        let results = workers.map(sets, |number, names| {
+            let paths: Vec<PathBuf> = names.iter().map(|name| path.join(name)).collect();
+            let mut files: Vec<io::Result<Begun>> = paths.iter().map(|path| Begun::inside(path)).collect();
+            let mut none: Vec<io::Sink> = files.iter().map(|_| io::sink()).collect();
+            let open = files.iter_mut().zip(&mut none).map(|(file, none)| match file {
+                Ok(begun) => &mut begun.file as &mut dyn Write,
+                Err(_) => none,
+            });
+            let written = write(number, &mut open.collect::<Vec<_>>());
+            let end =
+                |((file, written), path): ((io::Result<Begun>, _), &PathBuf)| file?.end(written).map_err(named(path));
+            files.into_iter().zip(written).zip(&paths).map(end).collect::<Vec<_>>()
+        });
+        let written = sets.iter().flatten().zip(results.iter().flatten()).filter(|(_, result)| result.is_ok());
         self.waiting.extend(written.map(|(name, _)| name.clone()));
         results
     }
@@ -97,19 +110,60 @@ impl Folder {
 
 impl Output for Folder {
     fn file(&mut self, name: &str, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        fill(&self.path.join(name), write)?;
+        let path = self.path.join(name);
+        let mut begun = Begun::inside(&path)?;
+        let written = write(&mut begun.file);
+        begun.end(written).map_err(named(&path))?;
         self.waiting.push(name.to_owned());
         Ok(())
     }
 }
 
-/// Writes a file of a folder beside its place, and makes the folder that it lies in.
-fn fill(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(named)?;
+/// A file that is being written beside its place.
+struct Begun {
+    beside: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Begun {
+    /// Begins a file.
+    fn at(place: &Path) -> io::Result<Self> {
+        let beside = beside(place);
+        interrupt::begun(&beside);
+        match File::create(&beside) {
+            Ok(file) => Ok(Self { beside, file: BufWriter::with_capacity(256 * 1024, file) }),
+            Err(error) => {
+                interrupt::done(&beside);
+                Err(error)
+            }
+        }
     }
-    write_beside(path, write).map_err(named)
+
+    /// Begins a file of a folder, and makes the folder that it lies in.
+    fn inside(place: &Path) -> io::Result<Self> {
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).map_err(named(place))?;
+        }
+        Self::at(place).map_err(named(place))
+    }
+
+    /// Ends a file; where writing failed, nothing of it stays.
+    fn end(self, written: io::Result<()>) -> io::Result<()> {
+        let Self { beside, mut file } = self;
+        let result = written.and_then(|()| file.flush());
+        if result.is_err() {
+            // What is half written must not stay; the error that matters is the first.
+            drop(file);
+            let _ = fs::remove_file(&beside);
+            interrupt::done(&beside);
+        }
+        result
+    }
+}
+
+/// Puts the name of a file in front of an error.
+fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 impl Drop for Folder {
@@ -161,19 +215,9 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Writes a file beside its place; nothing of it stays where that fails.
 fn write_beside(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let beside = beside(path);
-    interrupt::begun(&beside);
-    let result = File::create(&beside).and_then(|file| {
-        let mut file = BufWriter::with_capacity(256 * 1024, file);
-        write(&mut file)?;
-        file.flush()
-    });
-    if result.is_err() {
-        // What is half written must not stay; the error that matters is the first.
-        let _ = fs::remove_file(&beside);
-        interrupt::done(&beside);
-    }
-    result
+    let mut begun = Begun::at(path)?;
+    let written = write(&mut begun.file);
+    begun.end(written)
 }
 
 /// Writes a file beside its place and moves it there once it is whole. What is no regular file, such as a pipe or

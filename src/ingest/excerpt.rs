@@ -1,4 +1,4 @@
-//! An excerpt of a capture file: the frames that a filter keeps, with comments on some of them.
+//! Excerpts of a capture file: the frames that a filter keeps, with comments on some of them; several in one pass.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use crate::capture::excerpt::{Block, Choice, Excerpt, Frame};
 use crate::capture::{Format, LinkType, Visit, Walked};
 use crate::error::Error;
 use crate::input::Source;
-use crate::segment::{Filter, Replace, rewrite};
+use crate::segment::{Filter, Replace, Seen, rewrite};
 use crate::time::Time;
 
 /// What an excerpt takes of a file.
@@ -31,44 +31,52 @@ pub struct Met {
     pub first_at: Option<Time>,
     /// The latest time.
     pub last_at: Option<Time>,
-    /// Frames taken.
-    pub taken: u64,
 }
 
-/// Cuts a file, or a member of an archive called `name`, and writes the excerpt as pcapng.
+/// Makes several cuts of a file, or of a member of an archive called `name`, in one pass over it, and writes each
+/// excerpt as pcapng; tells how many frames each took, or why it could not be written.
 ///
-/// With `replace`, headers alone are taken, with other addresses; a filter is then one over those.
+/// With `replace`, headers alone are taken, with other addresses; filters are then such over those.
 ///
 /// # Errors
-/// If the file cannot be read or is no capture, or if it cannot be written.
-pub fn excerpt(
+/// If the file cannot be read or is no capture.
+pub fn excerpts<'a>(
     source: &Source,
     name: &str,
-    cut: &Cut,
-    replace: Option<&dyn Replace>,
-    out: &mut dyn Write,
-) -> Result<Met, Error> {
+    cuts: impl IntoIterator<Item = (&'a Cut, &'a mut dyn Write)>,
+    replace: Option<&'a dyn Replace>,
+) -> Result<(Met, Vec<io::Result<u64>>), Error> {
     let failed = |error| Error::io(name, "cut", error);
     let gone = || failed(io::Error::new(io::ErrorKind::NotFound, "it cannot be opened any more"));
     let (head, mut reader) = walk::open(source, name).ok_or_else(gone)?;
-    let excerpt = if replace.is_some() { Excerpt::anew(&cut.about) } else { Excerpt::new(&cut.about) };
-    let mut cutting = Cutting { cut, replace, excerpt, block: None, met: Met::default(), out, failure: None };
+    let begin = |(cut, out): (&'a Cut, &'a mut dyn Write)| {
+        let excerpt = if replace.is_some() { Excerpt::anew(&cut.about) } else { Excerpt::new(&cut.about) };
+        Taking { cut, excerpt, out, failure: None }
+    };
+    let takings = cuts.into_iter().map(begin).collect();
+    let mut cutting = Cutting { takings, replace, block: None, met: Met::default() };
     if !walk::walk(head, &mut reader, &mut cutting) {
         return Err(failed(io::Error::other("it is no capture any more")));
     }
-    if let Some(failure) = cutting.failure {
-        return Err(failed(failure));
-    }
-    Ok(Met { taken: cutting.excerpt.taken, ..cutting.met })
+    let taken = cutting.takings.into_iter().map(|taking| match taking.failure {
+        Some(failure) => Err(failure),
+        None => Ok(taking.excerpt.taken),
+    });
+    Ok((cutting.met, taken.collect()))
 }
 
 struct Cutting<'a> {
-    cut: &'a Cut,
+    takings: Vec<Taking<'a>>,
     replace: Option<&'a dyn Replace>,
-    excerpt: Excerpt,
     /// The block that is being visited: byte order, type, octets.
     block: Option<(bool, u32, Vec<u8>)>,
     met: Met,
+}
+
+/// One excerpt at work.
+struct Taking<'a> {
+    cut: &'a Cut,
+    excerpt: Excerpt,
     out: &'a mut dyn Write,
     failure: Option<io::Error>,
 }
@@ -76,22 +84,31 @@ struct Cutting<'a> {
 impl Pieces for Cutting<'_> {
     fn piece<F: Format>(&mut self, format: &mut F, bytes: &[u8], start: usize) -> Option<Walked> {
         let walked = format.walk(bytes, start, bytes.len(), self);
-        self.failure = self.out.write_all(&self.excerpt.out).err();
+        self.takings.iter_mut().for_each(Taking::give);
+        self.takings.iter().any(|taking| taking.failure.is_none()).then_some(walked)
+    }
+}
+
+impl Taking<'_> {
+    /// Writes what was taken since the last time.
+    fn give(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.out.write_all(&self.excerpt.out).err();
+        }
         self.excerpt.out.clear();
-        self.failure.is_none().then_some(walked)
     }
 }
 
 impl Cut {
-    fn choose(&self, frame: Frame<'_>, replace: Option<&dyn Replace>) -> Choice {
-        let Frame { at, link, bytes, original, .. } = frame;
+    fn choose(&self, frame: Frame<'_>, seen: &Seen<'_>, replace: Option<&dyn Replace>) -> Choice {
         let comment = self.comments.get(&frame.number);
-        if comment.is_none() && !self.filter.keeps_frame(at, link, bytes, original, replace) {
+        if comment.is_none() && !self.filter.keeps_frame(seen) {
             return Choice::Leave;
         }
         let comment = comment.cloned().unwrap_or_default();
         let Some(replace) = replace else { return Choice::Take { comment } };
-        rewrite(link, bytes, original, replace).map_or(Choice::Leave, |(bytes, original)| Choice::Replace {
+        let replaced = rewrite(frame.link, frame.bytes, frame.original, replace);
+        replaced.map_or(Choice::Leave, |(bytes, original)| Choice::Replace {
             comment,
             link: LinkType::RAW,
             bytes,
@@ -103,7 +120,7 @@ impl Cut {
 impl Visit for Cutting<'_> {
     fn block(&mut self, big_endian: bool, kind: u32, octets: &[u8]) {
         let block = Block { big_endian, kind, octets };
-        self.excerpt.block(block);
+        self.takings.iter_mut().for_each(|taking| taking.excerpt.block(block));
         let (_, _, mut buffer) = self.block.take().unwrap_or_default();
         buffer.clear();
         buffer.extend(octets);
@@ -118,7 +135,10 @@ impl Visit for Cutting<'_> {
         met.last_at = Some(met.last_at.map_or(at, |last| last.max(at)));
         let block = self.block.as_ref();
         let block = block.map(|(big_endian, kind, octets)| Block { big_endian: *big_endian, kind: *kind, octets });
-        self.excerpt.frame(frame, block, &self.cut.choose(frame, self.replace));
+        let seen = Seen::new(frame, self.replace);
+        for Taking { cut, excerpt, .. } in &mut self.takings {
+            excerpt.frame(frame, block, &cut.choose(frame, &seen, self.replace));
+        }
     }
 
     fn no_packet(&mut self) {

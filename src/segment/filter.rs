@@ -11,12 +11,14 @@
 //!             | ADDRESS | "ip" | "ip6" | "tcp" | "icmp" | "syn" | "ack" | "fin" | "rst" | "psh"
 //! ```
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use super::full::{self, Found};
 use super::thin::{self, Addresses, Thin};
 use super::{Flags, Marks, Replace, Segment, ip};
 use crate::capture::LinkType;
+use crate::capture::excerpt::Frame;
 use crate::time::Time;
 
 /// What of a capture is looked at.
@@ -33,6 +35,34 @@ pub struct Filter {
 pub struct FilterError {
     found: String,
     expected: &'static str,
+}
+
+/// A frame before filters: decoded when the first of them asks, and once for all.
+pub struct Seen<'a> {
+    frame: Frame<'a>,
+    replace: Option<&'a dyn Replace>,
+    shown: OnceCell<Option<Shown>>,
+}
+
+impl<'a> Seen<'a> {
+    /// With `replace`, its addresses are those that take the place of its own.
+    #[must_use]
+    pub const fn new(frame: Frame<'a>, replace: Option<&'a dyn Replace>) -> Self {
+        Self { frame, replace, shown: OnceCell::new() }
+    }
+
+    /// What it holds; nothing where it is neither TCP nor ICMP.
+    fn shown(&self) -> Option<&Shown> {
+        let decode = || {
+            let Frame { link, bytes, original, .. } = self.frame;
+            let mut shown = Shown::decoded(link, bytes, original)?;
+            if let Some(replace) = self.replace {
+                shown.addresses = shown.addresses.map(|octets| replace.address(octets));
+            }
+            Some(shown)
+        };
+        self.shown.get_or_init(decode).as_ref()
+    }
 }
 
 /// What a packet shows to a filter; IPv4 as IPv4-mapped.
@@ -176,24 +206,10 @@ impl Filter {
     }
 
     /// Whether it keeps a frame by itself. Of a datagram in fragments all parts between its hosts are kept, since only
-    /// the first one tells ports. With `replace`, its addresses are those that take the place of the frame's own.
+    /// the first one tells ports.
     #[must_use]
-    pub fn keeps_frame(
-        &self,
-        at: Time,
-        link: LinkType,
-        bytes: &[u8],
-        original: u32,
-        replace: Option<&dyn Replace>,
-    ) -> bool {
-        let shown = || {
-            let mut shown = Shown::decoded(link, bytes, original)?;
-            if let Some(replace) = replace {
-                shown.addresses = shown.addresses.map(|octets| replace.address(octets));
-            }
-            Some(shown)
-        };
-        self.covers(at) && (self.expression.is_none() || shown().is_some_and(|shown| self.keeps(&shown)))
+    pub fn keeps_frame(&self, seen: &Seen<'_>) -> bool {
+        self.covers(seen.frame.at) && (self.expression.is_none() || seen.shown().is_some_and(|shown| self.keeps(shown)))
     }
 
     /// The same filter, with nothing said of the options that made it.
