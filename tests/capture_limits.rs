@@ -117,6 +117,26 @@ end
     assert_eq!((finding.metrics["holes"], finding.metrics["connections"]), (120.0, 60.0));
 }
 
+/// What the network reordered is no hole: however much there was of it, it takes no room from what is missing.
+#[test]
+fn a_hole_is_told_behind_any_number_of_segments_out_of_order() {
+    let script = "
+1.0      198.51.100.7:40000 > 192.0.2.80:80   S
++0.0002  192.0.2.80:80 > 198.51.100.7:40000   S.
++0.001   198.51.100.7:40000 > 192.0.2.80:80   .
+repeat 66000 every 0.001
+  2.0      198.51.100.7:40000 > 192.0.2.80:80   .   len=1 hidden
+  +0.0001  198.51.100.7:40000 > 192.0.2.80:80   P.  len=1
+  +0.0001  198.51.100.7:40000 > 192.0.2.80:80   .   again
+end
+100.0    198.51.100.7:40000 > 192.0.2.80:80   P.  len=500 hidden
++0.0001  198.51.100.7:40000 > 192.0.2.80:80   P.  len=1
++0.1     192.0.2.80:80 > 198.51.100.7:40000   .
+";
+    let finding = found(&flow::pcap(script).unwrap(), "CAP003").expect("a hole is there");
+    assert_eq!((finding.metrics["holes"], finding.metrics["octets_unseen"]), (1.0, 500.0));
+}
+
 #[test]
 fn a_clock_that_steps_back_is_told_and_reordering_is_not() {
     let stepped = |nanos: u64| {

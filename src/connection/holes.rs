@@ -14,7 +14,8 @@ use super::{Connection, Side, Tracked};
 use crate::segment::{Segment, SeqNumber};
 use crate::time::Time;
 
-/// Holes kept of one shard, and looked at in one connection: more come only from a capture that is mostly holes.
+/// Holes of one shard that are open at once, and that are looked at in one connection: more come only from a capture
+/// that is mostly holes.
 const MOST: usize = 1 << 16;
 const MOST_OF_ONE: usize = 16;
 /// A leap beyond this is no hole: nobody has such a window in use.
@@ -27,6 +28,9 @@ pub(super) struct Holes {
     /// The latest hole of a record, plus one.
     #[serde(skip)]
     latest: HashMap<u32, u32>,
+    /// There is no room for more, and hardly any would be made by forgetting those that were filled.
+    #[serde(skip)]
+    full: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -60,7 +64,7 @@ impl Holes {
     #[cold]
     pub fn open(&mut self, index: u32, side: Side, record: &mut Record, segment: &Segment, frame: u64) {
         let from = record.next.get(side.index()).copied().unwrap_or_default();
-        if self.all.len() >= MOST || segment.seq.ahead_of(from) > WIDEST {
+        if segment.seq.ahead_of(from) > WIDEST || !self.has_room() {
             return;
         }
         record.odd |= Record::HOLES;
@@ -76,6 +80,19 @@ impl Holes {
             before,
         });
         self.latest.insert(index, u32::try_from(self.all.len()).unwrap_or(0));
+    }
+
+    /// Whether another hole can be kept. Most that a long capture shows were filled since: the network's, not its own.
+    fn has_room(&mut self) -> bool {
+        if self.all.len() >= MOST && !self.full {
+            self.all.retain(Hole::is_open);
+            self.latest.clear();
+            for (hole, number) in self.all.iter_mut().zip(1..) {
+                hole.before = self.latest.insert(hole.record, number).unwrap_or(0);
+            }
+            self.full = self.all.len() > MOST / 2;
+        }
+        self.all.len() < MOST
     }
 
     /// A segment that was expected earlier: what it brings is no hole any more.
@@ -103,8 +120,15 @@ impl Holes {
         self.latest = HashMap::new();
         self.all.retain(|hole| {
             let acked = records.get(hole.record as usize).and_then(|r| r.acked.get(hole.side.other().index()).copied());
-            hole.to.is_after(hole.from) && acked.is_some_and(|acked| acked.reaches(hole.to))
+            hole.is_open() && acked.is_some_and(|acked| acked.reaches(hole.to))
         });
+    }
+}
+
+impl Hole {
+    /// Whether something of it is still missing.
+    fn is_open(&self) -> bool {
+        self.to.is_after(self.from)
     }
 }
 
