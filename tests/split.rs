@@ -4,6 +4,8 @@
 //! order from a few of the rows; all rows are dealt out by socket pair; each hand is tracked by a process of its own.
 #![cfg(feature = "columns")]
 
+mod support;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use arrow_schema::{DataType, Field, Schema};
 use lastack::columns::Kind;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use support::flow;
 use tempfile::TempDir;
 
 fn fixtures() -> Vec<PathBuf> {
@@ -81,9 +84,24 @@ fn unpack(path: &Path, folder: &Path) -> PathBuf {
 #[test]
 fn parquet_and_arrow_are_read_as_the_captures_they_came_from() {
     let folder = TempDir::new().unwrap();
-    let captures: Vec<PathBuf> =
+    let mut captures: Vec<PathBuf> =
         fixtures().into_iter().filter(|path| path.to_string_lossy().contains("tw_reuse")).collect();
+    // Copies are told by all that they carry: where that is no timestamps, what others carry must not stand in their place.
+    captures.insert(0, folder.path().join("copies.pcap"));
+    let copies = "
+repeat 30 every 0.05 ports+1
+  1.0     198.51.100.7:40000 > 192.0.2.80:80   S   ts=900000
+  +0.001  192.0.2.80:80 > 198.51.100.7:40000   S.  ts=5000
+  +0.001  198.51.100.7:50000 > 192.0.2.80:80   S   copy
+  +0.001  198.51.100.7:40000 > 192.0.2.80:80   .
+  +0.001  192.0.2.80:80 > 198.51.100.7:50000   S.  copy
+  +0.001  198.51.100.7:40000 > 192.0.2.80:80   P.  len=100
+  +0.001  198.51.100.7:50000 > 192.0.2.80:80   .   copy
+end
+";
+    fs::write(&captures[0], flow::pcap(copies).unwrap()).unwrap();
     let expected = report(&folder.path().join("whole"), "analyze", &captures);
+    assert!(expected.contains("\"duplicates\": 90,"));
     for format in ["arrow", "parquet"] {
         let rows = folder.path().join(format!("rows.{format}"));
         let mut extract = lastack();

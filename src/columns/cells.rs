@@ -1,10 +1,10 @@
 //! Columns on their way back into what a decoder gave.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{ArrowPrimitiveType, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{
     Array, BinaryArray, FixedSizeBinaryArray, Int8Array, Int16Array, Int32Array, Int64Array, LargeBinaryArray,
-    LargeStringArray, RecordBatch, StringArray,
+    LargeStringArray, PrimitiveArray, RecordBatch, StringArray,
 };
 
 use super::table::around;
@@ -262,8 +262,14 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// A number; 0 where it is null: what lies there in memory is anything, in rows that were read from Parquet too.
+fn value<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, row: usize) -> T::Native {
+    let told = |_: &&T::Native| column.nulls().is_none_or(|nulls| nulls.is_valid(row));
+    column.values().get(row).filter(told).copied().unwrap_or_default()
+}
+
 fn long(column: &Int64Array, row: usize) -> i64 {
-    column.values().get(row).copied().unwrap_or(0)
+    value(column, row)
 }
 
 /// 32 bits that were written as 64, since the column is signed.
@@ -272,11 +278,11 @@ fn word(column: &Int64Array, row: usize) -> u32 {
 }
 
 fn port(column: &Int32Array, row: usize) -> u16 {
-    narrow(column.values().get(row).copied().unwrap_or(0))
+    narrow(value(column, row))
 }
 
 fn octet(column: &Int16Array, row: usize) -> u8 {
-    u8::try_from(column.values().get(row).copied().unwrap_or(0)).unwrap_or(0)
+    u8::try_from(value(column, row)).unwrap_or(0)
 }
 
 fn narrow(value: impl TryInto<u16>) -> u16 {
