@@ -26,29 +26,6 @@ pub struct Frame<'a> {
     pub original: u32,
 }
 
-/// What becomes of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// It is left out.
-    Leave,
-    /// It is taken as it is.
-    Take {
-        /// What it proves; nothing where the comment is empty.
-        comment: String,
-    },
-    /// Something else is taken in its place.
-    Replace {
-        /// What it proves; nothing where the comment is empty.
-        comment: String,
-        /// What the octets begin with.
-        link: LinkType,
-        /// The octets.
-        bytes: Vec<u8>,
-        /// The length on the wire that they stand for.
-        original: u32,
-    },
-}
-
 /// A block of a pcapng file as it stands there.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
@@ -138,25 +115,21 @@ impl Excerpt {
         }
     }
 
-    /// Takes a frame or leaves it; `block` is what it stands in, where the file is pcapng.
-    pub fn frame(&mut self, frame: Frame<'_>, block: Option<Block<'_>>, choice: &Choice) {
-        match (choice, block) {
-            (Choice::Leave, _) => return,
-            (Choice::Take { comment }, Some(block)) if !self.anew => {
-                let options = PACKET_DATA.saturating_add(frame.bytes.len().next_multiple_of(4));
-                // A simple packet block has no room for options.
-                let whole = if block.kind == SIMPLE_PACKET { None } else { commented(block, options, comment) };
-                self.out.extend(whole.as_deref().unwrap_or(block.octets));
-            }
-            (Choice::Take { comment }, _) => self.write(frame.at, frame.link, frame.bytes, frame.original, comment),
-            (Choice::Replace { comment, link, bytes, original }, _) => {
-                self.write(frame.at, *link, bytes, *original, comment);
-            }
+    /// Takes a frame; `block` is what it stands in, where the file is pcapng, and `comment` what it proves, if anything.
+    pub fn frame(&mut self, frame: Frame<'_>, block: Option<Block<'_>>, comment: &str) {
+        if let Some(block) = block.filter(|_| !self.anew) {
+            let options = PACKET_DATA.saturating_add(frame.bytes.len().next_multiple_of(4));
+            // A simple packet block has no room for options.
+            let whole = if block.kind == SIMPLE_PACKET { None } else { commented(block, options, comment) };
+            self.out.extend(whole.as_deref().unwrap_or(block.octets));
+        } else {
+            self.write(frame, comment);
         }
         self.taken = self.taken.saturating_add(1);
     }
 
-    fn write(&mut self, at: Time, link: LinkType, bytes: &[u8], original: u32, comment: &str) {
+    fn write(&mut self, frame: Frame<'_>, comment: &str) {
+        let Frame { at, link, bytes, original, .. } = frame;
         if self.links.is_empty() {
             section(&mut self.out, &std::mem::take(&mut self.about));
         }

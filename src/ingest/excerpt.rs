@@ -1,10 +1,11 @@
 //! Excerpts of a capture file: the frames that a filter keeps, with comments on some of them; several in one pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::io::{self, Write};
+use std::iter::Peekable;
 
 use super::walk::{self, Pieces};
-use crate::capture::excerpt::{Block, Choice, Excerpt, Frame};
+use crate::capture::excerpt::{Block, Excerpt, Frame};
 use crate::capture::{Format, LinkType, Visit, Walked};
 use crate::error::Error;
 use crate::input::Source;
@@ -51,7 +52,7 @@ pub fn excerpts<'a>(
     let (head, mut reader) = walk::open(source, name).ok_or_else(gone)?;
     let begin = |(cut, out): (&'a Cut, &'a mut dyn Write)| {
         let excerpt = if replace.is_some() { Excerpt::anew(&cut.about) } else { Excerpt::new(&cut.about) };
-        Taking { cut, excerpt, out, failure: None }
+        Taking { cut, comments: cut.comments.iter().peekable(), excerpt, out, failure: None }
     };
     let takings = cuts.into_iter().map(begin).collect();
     let mut cutting = Cutting { takings, replace, block: None, met: Met::default() };
@@ -76,6 +77,8 @@ struct Cutting<'a> {
 /// One excerpt at work.
 struct Taking<'a> {
     cut: &'a Cut,
+    /// Those on frames that are still to come.
+    comments: Peekable<btree_map::Iter<'a, u64, String>>,
     excerpt: Excerpt,
     out: &'a mut dyn Write,
     failure: Option<io::Error>,
@@ -89,31 +92,33 @@ impl Pieces for Cutting<'_> {
     }
 }
 
-impl Taking<'_> {
+impl<'a> Taking<'a> {
+    /// Takes a frame or leaves it.
+    fn see(&mut self, frame: Frame<'_>, block: Option<Block<'_>>, seen: &Seen<'_>, replace: Option<&dyn Replace>) {
+        let comment = self.comment(frame.number);
+        if comment.is_none() && !self.cut.filter.keeps_frame(seen) {
+            return;
+        }
+        let comment = comment.map_or("", String::as_str);
+        let Some(replace) = replace else { return self.excerpt.frame(frame, block, comment) };
+        if let Some((bytes, original)) = rewrite(frame.link, frame.bytes, frame.original, replace) {
+            let frame = Frame { link: LinkType::RAW, bytes: &bytes, original, ..frame };
+            self.excerpt.frame(frame, None, comment);
+        }
+    }
+
+    /// The comment on a frame; frames come in order.
+    fn comment(&mut self, number: u64) -> Option<&'a String> {
+        while self.comments.next_if(|(earlier, _)| **earlier < number).is_some() {}
+        self.comments.next_if(|(own, _)| **own == number).map(|(_, comment)| comment)
+    }
+
     /// Writes what was taken since the last time.
     fn give(&mut self) {
         if self.failure.is_none() {
             self.failure = self.out.write_all(&self.excerpt.out).err();
         }
         self.excerpt.out.clear();
-    }
-}
-
-impl Cut {
-    fn choose(&self, frame: Frame<'_>, seen: &Seen<'_>, replace: Option<&dyn Replace>) -> Choice {
-        let comment = self.comments.get(&frame.number);
-        if comment.is_none() && !self.filter.keeps_frame(seen) {
-            return Choice::Leave;
-        }
-        let comment = comment.cloned().unwrap_or_default();
-        let Some(replace) = replace else { return Choice::Take { comment } };
-        let replaced = rewrite(frame.link, frame.bytes, frame.original, replace);
-        replaced.map_or(Choice::Leave, |(bytes, original)| Choice::Replace {
-            comment,
-            link: LinkType::RAW,
-            bytes,
-            original,
-        })
     }
 }
 
@@ -136,8 +141,8 @@ impl Visit for Cutting<'_> {
         let block = self.block.as_ref();
         let block = block.map(|(big_endian, kind, octets)| Block { big_endian: *big_endian, kind: *kind, octets });
         let seen = Seen::new(frame, self.replace);
-        for Taking { cut, excerpt, .. } in &mut self.takings {
-            excerpt.frame(frame, block, &cut.choose(frame, &seen, self.replace));
+        for taking in &mut self.takings {
+            taking.see(frame, block, &seen, self.replace);
         }
     }
 
