@@ -155,6 +155,27 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(40))]
+
+    /// Hashes are seeded anew whenever a capture is read: what depends on them shows here, as what depends on threads.
+    #[test]
+    fn neither_threads_nor_hashes_show_in_reports_of_damaged_captures(
+        which in any::<prop::sample::Index>(),
+        seed in any::<u64>(),
+    ) {
+        let paths: Vec<_> = analysis::fixtures().into_iter().filter(|path| path.extension().unwrap() == "pcap").collect();
+        let (records, link) = capture_file::records(&fs::read(which.get(&paths)).unwrap());
+        let records = damaged(&mut Numbers(seed), records);
+        let file = analysis::file(&capture_file::pcap(&records, Variant::LittleNano, link));
+        let report = |threads| analysis::report_json(&analysis::evidence(&[file.path()], threads));
+        let one = report(1);
+        for threads in [1, 2, 3] {
+            prop_assert!(one == report(threads), "{} with {threads} threads", which.get(&paths).display());
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(config(3000))]
 
     #[test]
@@ -186,6 +207,30 @@ proptest! {
             }
         }
     }
+}
+
+/// Records of which some are lost, doubled, cut or late, with a clock that jumps.
+fn damaged(numbers: &mut Numbers, records: Vec<Record>) -> Vec<Record> {
+    let (mut out, mut late, mut jump) = (Vec::new(), Vec::new(), 0_u64);
+    for mut record in records {
+        record.at += jump;
+        match numbers.below(60) {
+            0..4 => continue,
+            4..6 => out.push(record.clone()),
+            6..8 => record.bytes.truncate(70),
+            8..10 => {
+                late.push(record);
+                continue;
+            }
+            10 => jump += numbers.next() % 40_000_000_000 / 400,
+            _ => {}
+        }
+        out.push(record);
+        if numbers.below(5) == 0 {
+            out.append(&mut late);
+        }
+    }
+    out
 }
 
 /// Holds what several readers say of a file against what one reader of a stream says, who cannot guess.
