@@ -165,7 +165,7 @@ proptest! {
     ) {
         let paths: Vec<_> = analysis::fixtures().into_iter().filter(|path| path.extension().unwrap() == "pcap").collect();
         let (records, link) = capture_file::records(&fs::read(which.get(&paths)).unwrap());
-        let records = damaged(&mut Numbers(seed), records);
+        let records = capture_file::damaged(&mut Numbers(seed), records);
         let file = analysis::file(&capture_file::pcap(&records, Variant::LittleNano, link));
         let report = |threads| analysis::report_json(&analysis::evidence(&[file.path()], threads));
         let one = report(1);
@@ -207,30 +207,6 @@ proptest! {
             }
         }
     }
-}
-
-/// Records of which some are lost, doubled, cut or late, with a clock that jumps.
-fn damaged(numbers: &mut Numbers, records: Vec<Record>) -> Vec<Record> {
-    let (mut out, mut late, mut jump) = (Vec::new(), Vec::new(), 0_u64);
-    for mut record in records {
-        record.at += jump;
-        match numbers.below(60) {
-            0..4 => continue,
-            4..6 => out.push(record.clone()),
-            6..8 => record.bytes.truncate(70),
-            8..10 => {
-                late.push(record);
-                continue;
-            }
-            10 => jump += numbers.next() % 40_000_000_000 / 400,
-            _ => {}
-        }
-        out.push(record);
-        if numbers.below(5) == 0 {
-            out.append(&mut late);
-        }
-    }
-    out
 }
 
 /// Holds what several readers say of a file against what one reader of a stream says, who cannot guess.

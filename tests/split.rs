@@ -23,7 +23,9 @@ use arrow_schema::{DataType, Field, Schema};
 use lastack::columns::Kind;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use support::capture_file::{self, Variant};
 use support::flow;
+use support::property::Numbers;
 use tempfile::TempDir;
 
 fn fixtures() -> Vec<PathBuf> {
@@ -72,6 +74,20 @@ fn rotated_sets_and_several_points_say_what_the_whole_says() {
     mixed.reverse();
     mixed.extend(fixtures().into_iter().filter(|path| path.to_string_lossy().contains("close_variety")));
     same(&mixed, Split { hands: 5, ranges: 1, seed: 11 });
+}
+
+#[test]
+fn damaged_captures_in_hands_and_ranges_say_what_the_whole_says() {
+    let plain = fixtures().into_iter().filter(|path| path.extension().is_some_and(|e| e == "pcap"));
+    for (number, capture) in plain.enumerate() {
+        let folder = TempDir::new().unwrap();
+        let (records, link) = capture_file::records(&fs::read(&capture).unwrap());
+        let damaged = folder.path().join(capture.file_name().unwrap());
+        let seed = number as u64 * 31 + 5;
+        let records = capture_file::damaged(&mut Numbers(seed), records);
+        fs::write(&damaged, capture_file::pcap(&records, Variant::LittleNano, link)).unwrap();
+        same(&[damaged], Split { hands: 2 + number % 3, ranges: 1 + number as u64 % 3, seed });
+    }
 }
 
 fn unpack(path: &Path, folder: &Path) -> PathBuf {

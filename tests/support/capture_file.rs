@@ -1,5 +1,7 @@
 //! Capture files made to order: classic pcap in every variant, pcapng with sections and interfaces where one likes.
 
+use super::property::Numbers;
+
 /// What a file holds of one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -112,6 +114,30 @@ pub fn records(file: &[u8]) -> (Vec<Record>, u16) {
         place += 16 + length;
     }
     (records, word(20) as u16)
+}
+
+/// Records of which some are lost, doubled, cut or late, with a clock that jumps.
+pub fn damaged(numbers: &mut Numbers, records: Vec<Record>) -> Vec<Record> {
+    let (mut out, mut late, mut jump) = (Vec::new(), Vec::new(), 0_u64);
+    for mut record in records {
+        record.at += jump;
+        match numbers.below(60) {
+            0..4 => continue,
+            4..6 => out.push(record.clone()),
+            6..8 => record.bytes.truncate(70),
+            8..10 => {
+                late.push(record);
+                continue;
+            }
+            10 => jump += numbers.next() % 40_000_000_000 / 400,
+            _ => {}
+        }
+        out.push(record);
+        if numbers.below(5) == 0 {
+            out.append(&mut late);
+        }
+    }
+    out
 }
 
 /// A snoop file, times in microseconds.
