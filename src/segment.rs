@@ -24,7 +24,7 @@ mod sink;
 mod thin;
 mod tunnel;
 
-pub use filter::{Filter, FilterError, Seen};
+pub use filter::{Candidate, Filter, FilterError};
 pub use flags::Flags;
 pub use fragments::{Fragment, Reassembly};
 pub use frames::{FlagCounts, Frames, HEADERS_CUT, Skips};

@@ -125,28 +125,15 @@ pub(super) fn all(
         Some((sources.iter().find(inside)?.clone(), name.clone()))
     };
     let wanted: Vec<&Finding> = report.findings.iter().filter(|finding| finding.point.is_some()).take(MOST).collect();
-    let mut of_point: BTreeMap<&Option<String>, Vec<&Finding>> = BTreeMap::new();
-    wanted.iter().for_each(|finding| of_point.entry(&finding.point).or_default().push(finding));
-    let mut passes = Vec::new();
-    for findings in of_point.values() {
-        let parts = findings.first().map_or_else(|| Ok(Vec::new()), |finding| report.parts(finding))?;
-        let sources: Vec<(Source, String)> = parts.iter().filter_map(|input| opened_as(&input.id)).collect();
-        // A pass of its own for each thread.
-        for findings in findings.chunks(findings.len().div_ceil(workers.count()).max(1)) {
-            passes.push(Pass { findings: findings.to_vec(), parts: parts.clone(), sources: sources.clone() });
-        }
-    }
+    let passes = report.passes(&wanted, workers.count(), |input| opened_as(&input.id))?;
     let name = |finding: &&Finding| format!("evidence/{}.pcapng", finding.id);
-    let names: Vec<Vec<String>> = passes.iter().map(|pass| pass.findings.iter().map(name).collect()).collect();
-    let results = folder.files(&names, workers, |number, files| {
-        let written = passes.get(number).map(|pass| pass.write(replace, files)).unwrap_or_default();
-        written.into_iter().map(|taken| taken.map(|_| ())).collect()
+    let names = |pass: &Pass<'_>| pass.findings.iter().map(name).collect();
+    let results = folder.files(&passes, workers, names, |pass, files| {
+        pass.write(replace, files).into_iter().map(|taken| taken.map(|_| ())).collect()
     });
     let findings = passes.iter().flat_map(|pass| &pass.findings);
-    let mut failed: BTreeMap<&str, io::Error> = findings
-        .zip(results.into_iter().flatten())
-        .filter_map(|(finding, result)| Some((finding.id.as_str(), result.err()?)))
-        .collect();
+    let failed = findings.zip(results).filter_map(|(finding, result)| Some((finding.id.as_str(), result.err()?)));
+    let mut failed: BTreeMap<&str, io::Error> = failed.collect();
     for Finding { id, .. } in wanted {
         match failed.remove(id.as_str()) {
             None => {}
@@ -222,6 +209,29 @@ impl Report {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The passes over captures that the evidence of these findings takes: for each capture point one a thread.
+    fn passes<'a>(
+        &'a self,
+        findings: &[&'a Finding],
+        threads: usize,
+        source: impl Fn(&Input) -> Option<(Source, String)>,
+    ) -> anyhow::Result<Vec<Pass<'a>>> {
+        let mut of_point: BTreeMap<Option<&str>, Vec<&Finding>> = BTreeMap::new();
+        for finding in findings {
+            of_point.entry(finding.point.as_deref()).or_default().push(finding);
+        }
+        let mut passes = Vec::new();
+        for findings in of_point.values() {
+            for findings in findings.chunks(findings.len().div_ceil(threads.max(1)).max(1)) {
+                let [finding, ..] = findings else { continue };
+                let parts = self.parts(finding)?;
+                let sources = parts.iter().filter_map(|input| source(input)).collect();
+                passes.push(Pass { findings: findings.to_vec(), parts, sources });
+            }
+        }
+        Ok(passes)
     }
 
     /// The captures of the point that a finding was seen at, in the order of reading.

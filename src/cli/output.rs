@@ -55,28 +55,30 @@ impl Folder {
 
     /// Makes several sets of files side by side. Those of a set are open at once and filled by one thread, which says
     /// what became of each; that, or why a file could not be made, stands in their order.
-    pub(super) fn files(
+    pub(super) fn files<S: Sync>(
         &mut self,
-        sets: &[Vec<String>],
+        sets: &[S],
         workers: &Workers,
-        write: impl Fn(usize, &mut [&mut dyn Write]) -> Vec<io::Result<()>> + Sync,
-    ) -> Vec<Vec<io::Result<()>>> {
+        names: impl Fn(&S) -> Vec<String> + Sync,
+        write: impl Fn(&S, &mut [&mut dyn Write]) -> Vec<io::Result<()>> + Sync,
+    ) -> Vec<io::Result<()>> {
         let path = &self.path;
-        let results = workers.map(sets, |number, names| {
-            let paths: Vec<PathBuf> = names.iter().map(|name| path.join(name)).collect();
+        let results = workers.map(sets, |_, set| {
+            let paths: Vec<PathBuf> = names(set).iter().map(|name| path.join(name)).collect();
             let mut files: Vec<io::Result<Begun>> = paths.iter().map(|path| Begun::inside(path)).collect();
             let mut none: Vec<io::Sink> = files.iter().map(|_| io::sink()).collect();
             let open = files.iter_mut().zip(&mut none).map(|(file, none)| match file {
                 Ok(begun) => &mut begun.file as &mut dyn Write,
                 Err(_) => none,
             });
-            let written = write(number, &mut open.collect::<Vec<_>>());
+            let written = write(set, &mut open.collect::<Vec<_>>());
             let end =
                 |((file, written), path): ((io::Result<Begun>, _), &PathBuf)| file?.end(written).map_err(named(path));
             files.into_iter().zip(written).zip(&paths).map(end).collect::<Vec<_>>()
         });
-        let written = sets.iter().flatten().zip(results.iter().flatten()).filter(|(_, result)| result.is_ok());
-        self.waiting.extend(written.map(|(name, _)| name.clone()));
+        let results: Vec<io::Result<()>> = results.into_iter().flatten().collect();
+        let written = sets.iter().flat_map(names).zip(&results).filter(|(_, result)| result.is_ok());
+        self.waiting.extend(written.map(|(name, _)| name));
         results
     }
 

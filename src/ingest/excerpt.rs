@@ -9,7 +9,7 @@ use crate::capture::excerpt::{Block, Excerpt, Frame};
 use crate::capture::{Format, LinkType, Visit, Walked};
 use crate::error::Error;
 use crate::input::Source;
-use crate::segment::{Filter, Replace, Seen, rewrite};
+use crate::segment::{Candidate, Filter, Replace, rewrite};
 use crate::time::Time;
 
 /// What an excerpt takes of a file.
@@ -94,9 +94,10 @@ impl Pieces for Cutting<'_> {
 
 impl<'a> Taking<'a> {
     /// Takes a frame or leaves it.
-    fn see(&mut self, frame: Frame<'_>, block: Option<Block<'_>>, seen: &Seen<'_>, replace: Option<&dyn Replace>) {
+    fn see(&mut self, candidate: &Candidate<'_>, block: Option<Block<'_>>) {
+        let Candidate { frame, replace, .. } = *candidate;
         let comment = self.comment(frame.number);
-        if comment.is_none() && !self.cut.filter.keeps_frame(seen) {
+        if comment.is_none() && !self.cut.filter.keeps_frame(candidate) {
             return;
         }
         let comment = comment.map_or("", String::as_str);
@@ -140,9 +141,9 @@ impl Visit for Cutting<'_> {
         met.last_at = Some(met.last_at.map_or(at, |last| last.max(at)));
         let block = self.block.as_ref();
         let block = block.map(|(big_endian, kind, octets)| Block { big_endian: *big_endian, kind: *kind, octets });
-        let seen = Seen::new(frame, self.replace);
+        let candidate = Candidate::new(frame, self.replace);
         for taking in &mut self.takings {
-            taking.see(frame, block, &seen, self.replace);
+            taking.see(&candidate, block);
         }
     }
 

@@ -38,14 +38,16 @@ pub struct FilterError {
 }
 
 /// A frame before filters: decoded when the first of them asks, and once for all.
-pub struct Seen<'a> {
-    frame: Frame<'a>,
-    replace: Option<&'a dyn Replace>,
+pub struct Candidate<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// What takes the place of its addresses.
+    pub replace: Option<&'a dyn Replace>,
     shown: OnceCell<Option<Shown>>,
 }
 
-impl<'a> Seen<'a> {
-    /// With `replace`, its addresses are those that take the place of its own.
+impl<'a> Candidate<'a> {
+    /// With `replace`, filters see the addresses that take the place of its own.
     #[must_use]
     pub const fn new(frame: Frame<'a>, replace: Option<&'a dyn Replace>) -> Self {
         Self { frame, replace, shown: OnceCell::new() }
@@ -208,8 +210,9 @@ impl Filter {
     /// Whether it keeps a frame by itself. Of a datagram in fragments all parts between its hosts are kept, since only
     /// the first one tells ports.
     #[must_use]
-    pub fn keeps_frame(&self, seen: &Seen<'_>) -> bool {
-        self.covers(seen.frame.at) && (self.expression.is_none() || seen.shown().is_some_and(|shown| self.keeps(shown)))
+    pub fn keeps_frame(&self, candidate: &Candidate<'_>) -> bool {
+        self.covers(candidate.frame.at)
+            && (self.expression.is_none() || candidate.shown().is_some_and(|shown| self.keeps(shown)))
     }
 
     /// The same filter, with nothing said of the options that made it.
