@@ -9,7 +9,7 @@ use std::path::Path;
 use lastack::capture::excerpt::Frame;
 use lastack::capture::pcap::{self, Pcap};
 use lastack::capture::{Format, LinkType};
-use lastack::segment::{Batch, Decoder, Filter, PairHasher, Seen};
+use lastack::segment::{Batch, Candidate, Decoder, Filter, PairHasher};
 use lastack::time::Time;
 use proptest::prelude::*;
 use support::capture_file::{self, Order, Pcapng, Record, Variant};
@@ -201,7 +201,7 @@ proptest! {
                 filter.expression(text).unwrap();
                 let keeps = |link, bytes: &[u8]| {
                     let frame = Frame { number: 0, at: Time(1), link, bytes, original: bytes.len() as u32 };
-                    filter.keeps_frame(&Seen::new(frame, None))
+                    filter.keeps_frame(&Candidate::new(frame, None))
                 };
                 prop_assert_eq!(keeps(LinkType::ETHERNET, &frame), keeps(LinkType::RAW, packet), "{}", text);
             }

@@ -126,6 +126,19 @@ fn findings_without_packets_say_so() {
     assert!(told.contains("nothing to cut"), "{told}");
 }
 
+/// What is wrong is the disk: another capture would not help.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    // Its evidence is more than what waits in memory until a file is ended.
+    let report = analyzed(&["fixtures/captures/syn_drop_random_nat3_ts1_p20.pcap"], folder.path());
+    let id = report["findings"][0]["id"].as_str().unwrap();
+    let told = evidence(&folder.path().join("report.json"), id, Path::new("/dev/full")).assert().code(2);
+    let told = String::from_utf8(told.get_output().stderr.clone()).unwrap();
+    assert!(told.contains("No space left on device") && !told.contains("--input"), "{told}");
+}
+
 fn evidence(report: &Path, id: &str, out: &Path) -> Command {
     let mut command = Command::cargo_bin("lastack").unwrap();
     command.arg("evidence").arg(report).args(["--quiet", "--finding", id, "-o"]).arg(out);
